@@ -1,0 +1,25 @@
+"""Generative medical imaging that can be trusted: DICOM in, DICOM out, with the numbers that prove it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "enhance", "evaluate"]
+
+if TYPE_CHECKING:
+    from isocenter.evaluation.compare import evaluate
+    from isocenter.tasks.enhance import enhance
+
+
+def __getattr__(name: str) -> Any:
+    """Load the main calls on first use, so that importing the package stays fast."""
+    if name == "enhance":
+        from isocenter.tasks.enhance import enhance
+
+        return enhance
+    if name == "evaluate":
+        from isocenter.evaluation.compare import evaluate
+
+        return evaluate
+    raise AttributeError(f"module 'isocenter' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""What every part of Isocenter shares: volumes, errors, seeds and the record of a run."""
