@@ -1,0 +1,1 @@
+"""Measurements and changes of images that need no model: tissue, noise, windows."""
