@@ -1,0 +1,1 @@
+"""The only place that handles DICOM datasets: reading, writing and marking."""
