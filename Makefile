@@ -1,0 +1,60 @@
+# `make demo` enhances a built-in phantom scan; `make check` passes the tests. Both set themselves up.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+ARGS ?=
+
+# uv takes a local wheel folder (such as a CPU build of torch) from where pip is told of one.
+INSTALL = UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$($(BIN)/pip config get global.find-links 2>/dev/null)}}" \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
+
+.PHONY: setup demo check format types test bench constraints clean
+.DEFAULT_GOAL := check
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(INSTALL) -e '.[dev]'
+	@touch $@
+
+# Enhance a low-dose phantom scan and print where the series and the report lie.
+demo: $(READY)
+	@rm -rf runs/demo
+	$(BIN)/isocenter demo --output runs/demo $(ARGS)
+
+# All that must hold before a change is shared; pytest comes last.
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pytest $(ARGS)
+
+# Mend what ruff can mend.
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(READY)
+	$(BIN)/mypy
+
+test: $(READY)
+	$(BIN)/pytest $(ARGS)
+
+# The table in README and docs/ct_enhance.md, beside its baselines (BM3D: non-commercial licence).
+bench: $(READY)
+	$(INSTALL) -e '.[dev,benchmark]'
+	$(BIN)/python -m benchmarks.ct_enhance $(ARGS)
+
+# The versions that were tried together, without addresses or local builds.
+constraints: $(READY)
+	$(BIN)/uv pip freeze --quiet --python $(BIN)/python --exclude-editable \
+		| sed -n 's/^\([A-Za-z0-9._-]*==[0-9][^+ ]*\).*/\1/p' > constraints.new
+	mv constraints.new constraints.txt
+	@touch $(READY)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache runs/demo

@@ -1,0 +1,338 @@
+"""The ``isocenter`` command.
+
+Whatever is heavy is imported inside the command that needs it, so that ``isocenter --help`` answers
+at once. Deliberate refusals end with exit code 2, surprises with 1, Ctrl-C with 130.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperGroup
+
+from isocenter import __version__
+from isocenter.core.errors import IsocenterError, OutputRefused
+
+if TYPE_CHECKING:
+    from isocenter.evaluation.compare import Comparison
+    from isocenter.tasks.enhance import EnhanceResult
+
+REFUSED = 2
+UNEXPECTED = 1
+INTERRUPTED = 130
+
+STRENGTH_NAMES = ("low", "medium", "high")
+
+
+class _Commands(TyperGroup):
+    """Turns every way a command can fail into a sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _complain("Stopped. Nothing half-written was left.")
+            raise typer.Exit(INTERRUPTED) from None
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if type(error).__module__.startswith("click"):
+                raise
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            raise typer.Exit(_explain(error)) from None
+
+
+def _explain(error: Exception) -> int:
+    """Say what went wrong; the exit code."""
+    if isinstance(error, IsocenterError):
+        _complain(str(error))
+        return REFUSED
+    if isinstance(error, OSError) and error.strerror:
+        _complain(f"The system refused: {error.strerror}.")
+        return UNEXPECTED
+    # A library's own message may quote a header, so only the kind and the place are shown.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    _complain(
+        f"Unexpected {type(error).__name__} at {Path(place.filename).name}:{place.lineno}. "
+        "Run 'isocenter --debug ...' for the traceback, which may quote the scan's headers."
+    )
+    return UNEXPECTED
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]isocenter:[/] {escape(message)}")
+
+
+app = typer.Typer(
+    name="isocenter",
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; ``arguments`` without the program's name, None for those given."""
+    app(args=arguments, prog_name="isocenter")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"isocenter {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _about(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback when something fails.")
+    ] = False,
+) -> None:
+    """Generative medical imaging that can be trusted. DICOM in, DICOM out. Not for diagnosis."""
+
+
+# Options that several commands share
+
+SeriesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--series",
+        metavar="UID",
+        help="Series Instance UID to take where INPUT holds several that fit.",
+    ),
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option("--model", metavar="FOLDER", help="Model folder; the shipped weights without it."),
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="Where the network runs, such as cpu or cuda.")
+]
+ScanArgument = Annotated[
+    Path, typer.Argument(metavar="INPUT", help="DICOM file, folder, or tree with several series.")
+]
+
+
+def _strength(text: str | float) -> float | str:
+    """A number from 0 to 1 or one of STRENGTH_NAMES."""
+    if text in STRENGTH_NAMES:
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not 0 <= number <= 1:
+        raise typer.BadParameter(
+            f"{text!r} is neither a number from 0 to 1 nor one of {', '.join(STRENGTH_NAMES)}"
+        )
+    return number
+
+
+@app.command()
+def enhance(
+    scan: ScanArgument,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FOLDER", help="New folder for what is written."),
+    ],
+    series: SeriesOption = None,
+    largest_run: Annotated[
+        bool,
+        typer.Option(
+            "--largest-run",
+            help="Where slices are missing or uneven, take the largest even run of them.",
+        ),
+    ] = False,
+    strength: Annotated[
+        Any,
+        typer.Option(
+            "--strength",
+            parser=_strength,
+            metavar="0..1|low|medium|high",
+            help="0 writes the most likely image, 1 restores the texture of a standard-dose scan.",
+        ),
+    ] = 0.0,
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, help="Posterior samples to average at strength > 0.")
+    ] = 1,
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, max=8, help="Bridge steps of each sample.")
+    ] = 4,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same pixels.")] = 0,
+    model: ModelOption = None,
+    device: DeviceOption = "cpu",
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Go on outside what the model was trained for; the warning is written into "
+            "report and DICOM.",
+        ),
+    ] = False,
+) -> None:
+    """Enhance a low-dose CT: derived series, uncertainty map and report."""
+    from isocenter.tasks.enhance import enhance as enhance_scan
+
+    with _progress_bar() as progress:
+        result = enhance_scan(
+            scan,
+            output,
+            series=series,
+            largest_run=largest_run,
+            strength=strength,
+            samples=samples,
+            steps=steps,
+            seed=seed,
+            model=model,
+            device=device,
+            force=force,
+            progress=progress,
+        )
+    _print_result(result)
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[int, int, str], None]]:
+    """A bar with the time left, driven by (done, total, what is being done)."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks: dict[str, Any] = {}
+
+        def report(done: int, total: int, stage: str = "Enhancing") -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield report
+
+
+def _print_result(result: EnhanceResult) -> None:
+    for warning in result.warnings:
+        _complain(f"warning: {warning}")
+    _say("Enhanced series", result.series_folder)
+    for folder in sorted({path.parent for path in result.uncertainty_files}):
+        _say("Uncertainty map", folder)
+    _say("Report", result.report)
+
+
+def _say(label: str, path: Path) -> None:
+    typer.echo(f"{label + ':':<17}{path}")
+
+
+@app.command(name="series")
+def list_series(scan: ScanArgument) -> None:
+    """List the series of a folder: which can be enhanced, and why others cannot."""
+    from isocenter.dicom.read import find_series
+
+    table = Table("Series Instance UID", "Kind", "Images", "Size", "Kernel", "Can be enhanced")
+    for found in find_series(scan):
+        table.add_row(
+            found.key,
+            found.modality,
+            str(found.num_images),
+            f"{found.rows} x {found.columns}",
+            escape(found.kernel),
+            "yes" if found.fits else f"no: {escape(found.why_not)}",
+        )
+    _print_table(table)
+
+
+def _print_table(table: Table) -> None:
+    """Whole cells on a terminal of any width; a pipe gets lines that are not cut."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(table)
+
+
+@app.command()
+def evaluate(
+    reference: Annotated[
+        Path, typer.Argument(help="The series to compare with, such as the standard-dose scan.")
+    ],
+    test: Annotated[Path, typer.Argument(help="The series to judge, whoever made it.")],
+    reference_series: Annotated[
+        str | None,
+        typer.Option("--reference-series", metavar="UID", help="Which series of REFERENCE."),
+    ] = None,
+    test_series: Annotated[
+        str | None, typer.Option("--test-series", metavar="UID", help="Which series of TEST.")
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write all figures as JSON, '-' to print."),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="FILE", help="Write a picture of the comparison (PNG)."),
+    ] = None,
+) -> None:
+    """Compare two series of the same anatomy: fidelity, HU bias, noise, sharpness."""
+    from isocenter.evaluation.compare import evaluate as compare
+
+    comparison = compare(
+        reference, test, reference_series=reference_series, test_series=test_series
+    )
+    if json_file == Path("-"):
+        typer.echo(json.dumps(comparison.as_dict(), indent=2))
+    else:
+        _print_comparison(comparison)
+        if json_file is not None:
+            _write_text(json_file, json.dumps(comparison.as_dict(), indent=2) + "\n")
+    if picture is not None:
+        comparison.picture(picture)
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    table = Table("Figure", "Value", "Unit or protocol")
+    for row in comparison.rows():
+        table.add_row(*(escape(str(cell)) for cell in row))
+    _print_table(table)
+
+
+def _write_text(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputRefused(
+            f"cannot write {file}: {error.strerror}; name a file in a folder you may write to"
+        ) from error
+
+
+if __name__ == "__main__":
+    main()

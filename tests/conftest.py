@@ -1,0 +1,57 @@
+"""What every test may use: the folder of real scans, and which tests run where."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+REPOSITORY = Path(__file__).parents[1]
+
+# The same examples everywhere, and no time limit on a busy machine.
+settings.register_profile("isocenter", deadline=None, derandomize=True)
+settings.load_profile("isocenter")
+
+
+def real_data_folder() -> Path:
+    """The real scans: ISOCENTER_DATA, or ../shared/data beside the repository."""
+    named = os.environ.get("ISOCENTER_DATA")
+    return Path(named) if named else REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Folder of the real scans, for tests marked ``real_data``."""
+    return real_data_folder()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    skips = _skips(config)
+    for item in items:
+        for marker, reason in skips.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _skips(config: pytest.Config) -> dict[str, str]:
+    """Markers whose tests cannot or should not run here, and why."""
+    skips = {}
+    if not real_data_folder().is_dir():
+        skips["real_data"] = f"no real scans at {real_data_folder()}; name them in ISOCENTER_DATA"
+    if not config.getoption("--slow"):
+        skips["slow"] = "takes minutes; run with --slow"
+    if not _has_gpu():
+        skips["gpu"] = "no CUDA device"
+    return skips
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
