@@ -1,0 +1,1 @@
+"""Physics of image formation, for simulation: CT dose, projections and phantoms."""
