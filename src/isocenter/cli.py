@@ -7,6 +7,7 @@ at once. Deliberate refusals end with exit code 2, surprises with 1, Ctrl-C with
 from __future__ import annotations
 
 import json
+import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,8 +33,6 @@ REFUSED = 2
 UNEXPECTED = 1
 INTERRUPTED = 130
 
-STRENGTH_NAMES = ("low", "medium", "high")
-
 
 class Recipe(StrEnum):
     """The complete training runs of ``isocenter.recipes``."""
@@ -50,7 +49,7 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             _complain("Stopped.")
             raise typer.Exit(INTERRUPTED) from None
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
         except Exception as error:
             if ctx.params.get("debug"):
@@ -91,7 +90,13 @@ app = typer.Typer(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ``arguments`` without the program's name, None for those given."""
+    signal.signal(signal.SIGTERM, _leave)
     app(args=arguments, prog_name="isocenter")
+
+
+def _leave(number: int, _: object) -> None:
+    """End on a request to terminate as on Ctrl-C: what is half done is cleared away."""
+    raise SystemExit(128 + number)
 
 
 def _print_version(wanted: bool) -> None:
@@ -130,26 +135,11 @@ ModelOption = Annotated[
     typer.Option("--model", metavar="FOLDER", help="Model folder; the shipped weights without it."),
 ]
 DeviceOption = Annotated[
-    str, typer.Option("--device", help="Where the network runs, such as cpu or cuda.")
+    str, typer.Option("--device", help="Where the network runs: cpu, cuda or auto.")
 ]
 ScanArgument = Annotated[
     Path, typer.Argument(metavar="INPUT", help="DICOM file, folder, or tree with several series.")
 ]
-
-
-def _strength(text: str | float) -> float | str:
-    """A number from 0 to 1 or one of STRENGTH_NAMES."""
-    if text in STRENGTH_NAMES:
-        return text
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not 0 <= number <= 1:
-        raise typer.BadParameter(
-            f"{text!r} is neither a number from 0 to 1 nor one of {', '.join(STRENGTH_NAMES)}"
-        )
-    return number
 
 
 @app.command()
@@ -168,14 +158,13 @@ def enhance(
         ),
     ] = False,
     strength: Annotated[
-        Any,
+        str,
         typer.Option(
             "--strength",
-            parser=_strength,
             metavar="0..1|low|medium|high",
-            help="0 writes the most likely image, 1 restores the texture of a standard-dose scan.",
+            help="0 writes the most likely image, 1 (high) the texture of a standard-dose scan.",
         ),
-    ] = 0.0,
+    ] = "0",
     samples: Annotated[
         int, typer.Option("--samples", min=1, help="Posterior samples to average at strength > 0.")
     ] = 1,
@@ -216,8 +205,8 @@ def enhance(
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar with the time left, driven by (done, total, what is being done)."""
+def _progress_bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar with the time left, driven by how many slices are done, of how many."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -236,17 +225,17 @@ def _progress_bar() -> Iterator[Callable[[int, int, str], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks: dict[str, Any] = {}
+        task = bar.add_task("Enhancing", total=None)
 
-        def report(done: int, total: int, stage: str = "Enhancing") -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done, total=total)
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
 
         yield report
 
 
 def _print_result(result: EnhanceResult) -> None:
+    if result.already_there:
+        typer.echo("An earlier run had made this very result; it was checked and left as it is.")
     for warning in result.warnings:
         _complain(f"warning: {warning}")
     _say("Enhanced series", result.series_folder)
@@ -352,28 +341,30 @@ def demo(
     device: DeviceOption = "cpu",
 ) -> None:
     """Make a low-dose phantom scan, enhance it and compare it with the known truth."""
+    _refuse_taken(output)
     from isocenter.dicom.phantom_scan import write_phantom_scan
     from isocenter.evaluation.compare import evaluate as compare
     from isocenter.physics.phantom import low_dose_phantom
     from isocenter.tasks.enhance import enhance as enhance_scan
 
-    _refuse_taken(output)
+    _tell("Making a phantom scan at full and at low dose")
+    low_dose, full_dose = low_dose_phantom(seed=seed, num_slices=slices)
+    scan = output / "low-dose"
+    write_phantom_scan(low_dose, scan)
     with _progress_bar() as progress:
-        progress(0, 1, "Making the phantom scan")
-        low_dose, full_dose = low_dose_phantom(seed=seed, num_slices=slices)
-        scan = output / "low-dose"
-        write_phantom_scan(low_dose, scan)
-        progress(1, 1, "Making the phantom scan")
         result = enhance_scan(
-            scan, output / "enhanced", seed=seed, model=model, device=device, progress=progress
+            scan, output / "result", seed=seed, model=model, device=device, progress=progress
         )
-        progress(0, 1, "Comparing")
-        before = compare(full_dose, low_dose)
-        after = compare(full_dose, result.series_folder)
-        progress(1, 1, "Comparing")
+    _tell("Comparing with the full dose, which only a simulation knows")
+    before = compare(full_dose, low_dose)
+    after = compare(full_dose, result.series_folder)
     _print_before_and_after(before, after)
     _say("Low-dose scan", scan)
     _print_result(result)
+
+
+def _tell(message: str) -> None:
+    Console(stderr=True).print(message, highlight=False)
 
 
 def _refuse_taken(folder: Path) -> None:

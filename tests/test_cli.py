@@ -1,0 +1,314 @@
+"""The command line: what it passes on, what it prints, and how it fails."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from isocenter import __version__
+from isocenter.cli import app
+from isocenter.core.errors import (
+    ModelRefused,
+    OutputRefused,
+    SeriesChoiceNeeded,
+    UnreadableInput,
+    UnsuitableScan,
+)
+
+SCAN = "scan"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), prog_name="isocenter")
+
+
+class Recorder:
+    """Stands for a function: keeps what it was called with, returns or raises what it was told."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.calls.append((arguments, options))
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+class Stand:
+    """Puts recorders in the place of the functions that the commands import."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.patch = patch
+
+    def __call__(self, module: str, name: str, answer: Any) -> Recorder:
+        recorder = Recorder(answer)
+        stand_in = ModuleType(module)
+        setattr(stand_in, name, recorder)
+        self.patch.setitem(sys.modules, module, stand_in)
+        return recorder
+
+
+@pytest.fixture
+def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
+    return Stand(monkeypatch)
+
+
+@pytest.fixture
+def enhanced(tmp_path: Path) -> SimpleNamespace:
+    return SimpleNamespace(
+        series_folder=tmp_path / "enhanced",
+        uncertainty_files=(tmp_path / "uncertainty" / "1.dcm", tmp_path / "uncertainty" / "2.dcm"),
+        report=tmp_path / "report.html",
+        warnings=(),
+        already_there=False,
+    )
+
+
+def test_version() -> None:
+    assert run("--version").stdout.strip() == f"isocenter {__version__}"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnreadableInput("not DICOM; choose another file"),
+        UnsuitableScan("pixels of 3 mm; accepted 0.5 to 1 mm", reason="pixel_spacing"),
+        SeriesChoiceNeeded("2 series fit; name one with --series"),
+        ModelRefused("weights were altered; install again"),
+        OutputRefused("the folder is taken; name another"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_refusal_is_a_sentence_and_exit_code_2(stand: Stand, error: Exception) -> None:
+    stand("isocenter.tasks.enhance", "enhance", error)
+    result = run("enhance", SCAN, "--output", "out")
+    assert result.exit_code == 2
+    assert str(error) in result.stderr
+    assert "Traceback" not in result.output
+    assert not result.stdout
+
+
+def test_brackets_in_a_message_are_kept(stand: Stand) -> None:
+    stand("isocenter.tasks.enhance", "enhance", UnreadableInput("got [bold] and [/nothing]"))
+    assert "got [bold] and [/nothing]" in run("enhance", SCAN, "--output", "out").stderr
+
+
+def test_an_unexpected_error_shows_its_place_but_not_its_words(stand: Stand) -> None:
+    stand("isocenter.tasks.enhance", "enhance", ValueError("bad value 'DOE^JANE'"))
+    result = run("enhance", SCAN, "--output", "out")
+    assert result.exit_code == 1
+    assert "Unexpected ValueError at test_cli.py:" in result.stderr
+    assert "--debug" in result.stderr
+    assert "DOE" not in result.output
+    assert "Traceback" not in result.output
+
+
+def test_debug_shows_the_traceback(stand: Stand) -> None:
+    stand("isocenter.tasks.enhance", "enhance", ValueError("bad value"))
+    result = run("--debug", "enhance", SCAN, "--output", "out")
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+    assert "ValueError: bad value" in result.stderr
+
+
+def test_a_full_disk_is_said_in_words(stand: Stand) -> None:
+    stand("isocenter.tasks.enhance", "enhance", OSError(28, "No space left on device"))
+    result = run("enhance", SCAN, "--output", "out")
+    assert result.exit_code == 1
+    assert "No space left on device" in result.stderr
+
+
+def test_ctrl_c_ends_with_130(stand: Stand) -> None:
+    stand("isocenter.tasks.enhance", "enhance", KeyboardInterrupt())
+    result = run("enhance", SCAN, "--output", "out")
+    assert result.exit_code == 130
+    assert "Stopped" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_request_to_terminate_clears_up_first() -> None:
+    script = """
+import os, signal, sys, types
+def enhance(*arguments, **options):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        print("cleared up")
+stand_in = types.ModuleType("isocenter.tasks.enhance")
+stand_in.enhance = enhance
+sys.modules["isocenter.tasks.enhance"] = stand_in
+from isocenter.cli import main
+main(["enhance", "scan", "--output", "out"])
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 143
+    assert result.stdout == "cleared up\n"
+
+
+def test_an_unknown_option_is_refused(stand: Stand) -> None:
+    result = run("enhance", SCAN, "--output", "out", "--stength", "1")
+    assert result.exit_code == 2
+    assert "--stength" in result.stderr
+
+
+def test_enhance_passes_every_option_on(stand: Stand, enhanced: SimpleNamespace) -> None:
+    call = stand("isocenter.tasks.enhance", "enhance", enhanced)
+    given = "--series 1.2 --largest-run --strength medium --samples 2 --steps 8 --seed 7 --model m"
+    run("enhance", SCAN, "-o", "out", *given.split(), "--device", "auto", "--force")
+    (arguments, options) = call.calls[0]
+    options.pop("progress")
+    assert arguments == (Path(SCAN), Path("out"))
+    assert options == {
+        "series": "1.2",
+        "largest_run": True,
+        "strength": "medium",
+        "samples": 2,
+        "steps": 8,
+        "seed": 7,
+        "model": Path("m"),
+        "device": "auto",
+        "force": True,
+    }
+
+
+def test_enhance_passes_only_what_the_task_takes(stand: Stand, enhanced: SimpleNamespace) -> None:
+    from isocenter.tasks.enhance import enhance
+
+    signature = inspect.signature(enhance)
+    call = stand("isocenter.tasks.enhance", "enhance", enhanced)
+    run("enhance", SCAN, "--output", "out")
+    (arguments, options) = call.calls[0]
+    bound = signature.bind(*arguments, **options)
+    assert bound.arguments["input"] == Path(SCAN)
+
+
+def test_options_left_out_mean_what_they_mean_in_python(
+    stand: Stand, enhanced: SimpleNamespace
+) -> None:
+    from isocenter.tasks.enhance import enhance, parse_strength
+
+    defaults = inspect.signature(enhance).parameters
+    call = stand("isocenter.tasks.enhance", "enhance", enhanced)
+    run("enhance", SCAN, "--output", "out")
+    options = call.calls[0][1]
+    assert parse_strength(options.pop("strength")) == defaults["strength"].default
+    options.pop("progress")
+    assert all(value == defaults[name].default for name, value in options.items())
+
+
+def test_enhance_says_where_everything_lies(stand: Stand, enhanced: SimpleNamespace) -> None:
+    stand("isocenter.tasks.enhance", "enhance", enhanced)
+    result = run("enhance", SCAN, "--output", "out")
+    assert result.exit_code == 0
+    for path in (enhanced.series_folder, enhanced.report, enhanced.report.parent / "uncertainty"):
+        assert result.stdout.count(f"{path}\n") == 1
+
+
+def test_forced_warnings_are_repeated_at_the_end(stand: Stand, enhanced: SimpleNamespace) -> None:
+    enhanced.warnings = ("Pixel spacing: measured 3 mm",)
+    stand("isocenter.tasks.enhance", "enhance", enhanced)
+    result = run("enhance", SCAN, "--output", "out", "--force")
+    assert "warning: Pixel spacing: measured 3 mm" in result.stderr
+
+
+def test_progress_is_shown_beside_the_results(
+    stand: Stand, enhanced: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def enhance(*arguments: Any, progress: Any, **options: Any) -> SimpleNamespace:
+        for done in range(4):
+            progress(done, 3)
+        return enhanced
+
+    stand("isocenter.tasks.enhance", "enhance", None)
+    monkeypatch.setattr(sys.modules["isocenter.tasks.enhance"], "enhance", enhance)
+    result = run("enhance", SCAN, "--output", "out")
+    assert "3/3" in result.stderr
+    assert "3/3" not in result.stdout
+
+
+def summary(**facts: Any) -> SimpleNamespace:
+    common = {"key": "1.2.3", "modality": "CT", "num_images": 40, "rows": 512, "columns": 512}
+    kind = {"kernel": "B30f", "sop_class_name": "CT Image Storage", "fits": True, "why_not": ""}
+    return SimpleNamespace(**common | kind | facts)
+
+
+def test_series_lists_what_fits_and_why_the_rest_does_not(stand: Stand) -> None:
+    found = [summary(), summary(key="1.2.4", fits=False, why_not="it is a localizer")]
+    stand("isocenter.dicom.read", "find_series", found)
+    lines = run("series", SCAN).stdout.splitlines()
+    assert any("1.2.3" in line and "yes" in line for line in lines)
+    assert any("1.2.4" in line and "localizer" in line for line in lines)
+
+
+@dataclass
+class Compared:
+    drawn: Path | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"protocols": {"hu_range": {"psnr_db": 40.5}}}
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        return [("PSNR", "40.5", "dB, HU -1000..1000")]
+
+    def picture(self, file: Path) -> None:
+        self.drawn = file
+
+
+def test_evaluate_prints_a_table_and_writes_what_it_is_asked_for(
+    stand: Stand, tmp_path: Path
+) -> None:
+    compared = Compared()
+    stand("isocenter.evaluation.compare", "evaluate", compared)
+    json_file, picture = tmp_path / "new" / "figures.json", tmp_path / "picture.png"
+    result = run("evaluate", "a", "b", "--json", str(json_file), "--picture", str(picture))
+    assert result.exit_code == 0
+    assert "PSNR" in result.stdout
+    assert json.loads(json_file.read_text()) == compared.as_dict()
+    assert compared.drawn == picture
+
+
+def test_evaluate_can_print_json_alone(stand: Stand) -> None:
+    stand("isocenter.evaluation.compare", "evaluate", Compared())
+    assert json.loads(run("evaluate", "a", "b", "--json", "-").stdout) == Compared().as_dict()
+
+
+def test_a_json_file_that_cannot_be_written_is_refused(stand: Stand, tmp_path: Path) -> None:
+    stand("isocenter.evaluation.compare", "evaluate", Compared())
+    (tmp_path / "file").write_text("in the way")
+    result = run("evaluate", "a", "b", "--json", str(tmp_path / "file" / "figures.json"))
+    assert result.exit_code == 2
+    assert "cannot write" in result.stderr
+
+
+def test_demo_leaves_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("mine")
+    result = run("demo", "--output", str(tmp_path))
+    assert result.exit_code == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["kept"]
+
+
+def test_train_takes_known_recipes_only(stand: Stand) -> None:
+    result = run("train", "no_such_recipe", "--data", "d", "--output", "o")
+    assert result.exit_code == 2
+    assert "ct_enhance" in result.stderr
+
+
+def test_model_prints_the_card_and_the_digest(stand: Stand) -> None:
+    card = {"intended_use": "research"}
+    model = SimpleNamespace(name="ct", version="1", weights_sha256="ab" * 32, card=card)
+    load = stand("isocenter.modelpack.enhancer", "load", model)
+    result = run("model", "folder")
+    assert load.calls == [((Path("folder"),), {})]
+    assert "ab" * 32 in result.stdout
+    assert "intended_use" in result.stdout
