@@ -1,0 +1,215 @@
+"""A folder of results that appears whole, at once, or not at all.
+
+A run writes into ``.NAME.partial-XXXXXXXX`` beside ``NAME`` and renames it in one step when every file
+is on the disk. A lock ``.NAME.lock`` beside it, which the system releases when a process ends
+however it ends, keeps two runs from the same result; whoever holds it may remove what killed runs left.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from isocenter.core.errors import OutputRefused
+
+RECORD_NAME = "record.json"
+_PARTIAL = re.compile(r"\.partial-[0-9a-f]{8}")
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space or name a folder on another disk",
+    errno.EDQUOT: "your disk quota is used up; free some space or name a folder on another disk",
+    errno.EFBIG: "the file system does not take files this large; name a folder on another disk",
+}
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Turn failures of the disk into :class:`OutputRefused`, said in words."""
+    try:
+        yield
+    except OSError as error:
+        default = "name a folder that you may write to"
+        advice = _ADVICE.get(error.errno or 0, default)
+        reason = os.strerror(error.errno) if error.errno else "the system refused"
+        raise OutputRefused(f"Cannot write to {folder}: {reason}; {advice}.") from error
+
+
+@contextmanager
+def only_run_for(final: Path) -> Iterator[None]:
+    """Hold the lock of one result folder; left-overs of killed runs are removed on entry.
+
+    Raises:
+        OutputRefused: another run is making this result, or the place is not writable.
+    """
+    with writing_to(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        lock = _take_lock(final.parent / f".{final.name}.lock")
+    if lock is None:
+        raise OutputRefused(
+            f"Another run is writing {final} now; wait for it, or name another folder."
+        )
+    try:
+        _remove_left_overs(final)
+        yield
+    finally:
+        _release(lock)
+
+
+def _take_lock(path: Path) -> IO[bytes] | None:
+    while True:
+        stream = path.open("ab")
+        if not _lock(stream):
+            stream.close()
+            return None
+        with suppress(OSError):
+            # The holder before us may have unlinked the file between our open and our lock.
+            if os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                return stream
+        stream.close()
+
+
+def _lock(stream: IO[bytes]) -> bool:
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def _release(lock: IO[bytes]) -> None:
+    if os.name == "nt":
+        lock.close()
+    with suppress(OSError):
+        os.unlink(lock.name)
+    lock.close()
+
+
+def _remove_left_overs(final: Path) -> None:
+    for path in final.parent.iterdir():
+        if path.name.startswith(f".{final.name}") and _PARTIAL.fullmatch(
+            path.name[len(final.name) + 1 :]
+        ):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def appearing_at_once(final: Path) -> Iterator[Path]:
+    """A new folder to write into, which becomes ``final`` when the block ends well.
+
+    Hold :func:`only_run_for` around it. When the block fails, nothing stays behind.
+
+    Raises:
+        OutputRefused: the place is taken or not writable.
+    """
+    partial = final.parent / f".{final.name}.partial-{secrets.token_hex(4)}"
+    with writing_to(final):
+        partial.mkdir()
+    try:
+        yield partial
+        with writing_to(final):
+            _flush_tree(partial)
+            _put_in_place(partial, final)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put_in_place(partial: Path, final: Path) -> None:
+    if final.is_dir():
+        final.rmdir()  # only ever an empty one
+    os.rename(partial, final)
+    _flush(final.parent)
+
+
+def _flush_tree(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        _flush(path)
+    _flush(folder)
+
+
+def _flush(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_record(folder: Path, content: Mapping[str, Any]) -> Path:
+    """Write the record of a result with the SHA-256 of every other file in its folder."""
+    files = {
+        path.relative_to(folder).as_posix(): _sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    record = folder / RECORD_NAME
+    record.write_text(json.dumps({**content, "files": files}, indent=2) + "\n", encoding="utf-8")
+    return record
+
+
+def earlier_result(final: Path, digest: str) -> dict[str, Any] | None:
+    """The record of a result that is already there, None where the place is free.
+
+    Raises:
+        OutputRefused: the place holds something else, or the same result with altered files.
+    """
+    with writing_to(final):
+        if not final.exists() or (final.is_dir() and not any(final.iterdir())):
+            return None
+    content = _record_of(final)
+    if content is None:
+        raise OutputRefused(
+            f"{final} is not empty and holds no result of ours, so nothing was written; "
+            "name a new or an empty folder."
+        )
+    if content["record"].get("digest") != digest:
+        raise OutputRefused(
+            f"{final} holds the result of another scan, model or setting, so nothing was "
+            "written; name a new or an empty folder, or remove it first."
+        )
+    if altered := _altered_files(final, content["files"]):
+        raise OutputRefused(
+            f"{final} holds this very result, but {len(altered)} of its files were changed or "
+            f"removed (such as {altered[0]}); remove the folder and run again."
+        )
+    return content
+
+
+def _record_of(final: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads((final / RECORD_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict):
+        return None
+    parts = (content.get("record"), content.get("files"))
+    return content if all(isinstance(part, dict) for part in parts) else None
+
+
+def _altered_files(final: Path, files: Mapping[str, str]) -> list[str]:
+    return [
+        name
+        for name, sha256 in files.items()
+        if not (final / name).is_file() or _sha256(final / name) != sha256
+    ]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
