@@ -1,0 +1,1 @@
+"""Judging images, whoever made them: fidelity, physics, lesions, texture, uncertainty."""
