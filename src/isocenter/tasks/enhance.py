@@ -21,7 +21,6 @@ from isocenter.core.seeds import derived_seed
 from isocenter.core.volume import SliceSource
 from isocenter.tasks.observations import Observations, Observer
 from isocenter.tasks.result_folder import (
-    RECORD_NAME,
     appearing_at_once,
     earlier_result,
     only_run_for,
@@ -46,8 +45,8 @@ UNCERTAINTY_FOLDER = "uncertainty"
 REPORT_NAME = "report.html"
 UNCERTAINTY_LABEL = "UNCERTAINTY_90"
 UNCERTAINTY_MEANING = (
-    "Half-width, in HU, of the 90 % interval that the model gives for the standard-dose value of "
-    "each voxel around its mean estimate; 0 where the scanner measured nothing."
+    "Half-width in HU of the 90 % interval of the standard-dose value, around the model's mean "
+    "estimate; 0 where the scanner measured nothing."
 )
 _DECISIVE_LIBRARIES = ("torch", "numpy", "scipy", "diffusers", "pydicom", "highdicom")
 
@@ -137,7 +136,7 @@ class EnhanceResult:
 
 
 def enhance(
-    input: str | Path,  # noqa: A002 - the word a caller would look for
+    input: str | Path,
     output: str | Path,
     *,
     strength: float | str = 0.0,
@@ -311,6 +310,8 @@ def _write_dicom(
     """Write images and uncertainty in one pass: the map's writer draws the slices through."""
     from isocenter.dicom.write import DerivedSeriesWriter, write_parametric_map
 
+    for name in (SERIES_FOLDER, UNCERTAINTY_FOLDER):
+        (partial / name).mkdir()
     writer = DerivedSeriesWriter(scan, partial / SERIES_FOLDER, provenance=provenance)
     observer = Observer(num_slices=len(scan), spacing_mm=scan.geometry.spacing_mm[1:])
     report_progress = progress or (lambda done, total: None)

@@ -1,7 +1,7 @@
 """What a run saw of its own result, collected while the slices stream by.
 
-Everything here compares the result with its own input. It shows whether numbers were kept and how the noise
-changed; it cannot show that no structure was lost or added, as there is no better scan to compare with.
+Everything here compares the result with its own input. It shows whether numbers were kept and how
+the noise changed; it cannot show that no structure was lost or added, as there is no better scan.
 """
 
 from __future__ import annotations

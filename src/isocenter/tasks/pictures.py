@@ -1,4 +1,4 @@
-"""Slices and curves as PNG data URIs, at the resolution of the scan, for reports that stand alone."""
+"""Slices and curves as PNG data URIs, at the scan's resolution, for reports that stand alone."""
 
 from __future__ import annotations
 
@@ -189,15 +189,16 @@ def _body_box(piece: EnhancedSlice, spacing_mm: tuple[float, ...]) -> tuple[slic
     body = body_mask(piece.before_hu, valid=piece.valid)
     if not body.any():
         return slice(0, body.shape[0]), slice(0, body.shape[1])
-    rows, columns = (
-        _extent(body.any(axis=1 - axis), round(MARGIN_MM / spacing_mm[axis])) for axis in (0, 1)
+    margins = [round(MARGIN_MM / step) for step in spacing_mm]
+    rows, columns = np.nonzero(body)
+    return (
+        _extent(rows, margins[0], body.shape[0]),
+        _extent(columns, margins[1], body.shape[1]),
     )
-    return rows, columns
 
 
-def _extent(inside: NDArray, margin: int) -> slice:
-    places = np.flatnonzero(inside)
-    return slice(max(0, places[0] - margin), min(len(inside), places[-1] + 1 + margin))
+def _extent(places: NDArray, margin: int, size: int) -> slice:
+    return slice(max(0, int(places.min()) - margin), min(size, int(places.max()) + 1 + margin))
 
 
 def png(image_hu: NDArray, scale: Scale) -> str:
@@ -225,6 +226,8 @@ def _data_uri(content: bytes) -> str:
 
 def noise_plot(observations: Observations) -> str:
     """Noise of every observed slice before and after, as a data URI."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _axes()
     slices = [each.index + 1 for each in observations.noise]
     curves = (
@@ -236,7 +239,7 @@ def noise_plot(observations: Observations) -> str:
     axes.set(xlabel="slice", ylabel="noise in soft tissue (HU)", ylim=(0, None))
     if len(slices) > 1:
         axes.set_xlim(1, observations.num_slices)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return _finish(figure, axes)
 
 
@@ -295,8 +298,8 @@ def _axes() -> tuple[Figure, Axes]:
 
 
 def _finish(figure: Figure, axes: Axes) -> str:
-    axes.xaxis.label.set_size(9)
-    axes.yaxis.label.set_size(9)
+    axes.xaxis.label.set_fontsize(9)
+    axes.yaxis.label.set_fontsize(9)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8, frameon=False)
     stream = io.BytesIO()

@@ -1,7 +1,7 @@
 """One page that shows what a run did to a scan: pictures, numbers, settings and limits.
 
-The page stands alone (no script, no other file) and names no patient: it is made from pixels, geometry and
-the record only.
+The page stands alone (no script, no other file) and names no patient: it is made from pixels,
+geometry and the record only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A folder of results that appears whole, at once, or not at all.
 
-A run writes into ``.NAME.partial-XXXXXXXX`` beside ``NAME`` and renames it in one step when every file
-is on the disk. A lock ``.NAME.lock`` beside it, which the system releases when a process ends
-however it ends, keeps two runs from the same result; whoever holds it may remove what killed runs left.
+A run writes into ``.NAME.partial-XXXXXXXX`` beside ``NAME`` and renames it in one step when every
+file is on the disk. A lock ``.NAME.lock`` beside it, which the system releases when a process ends
+however it ends, keeps two runs from the same result; whoever holds it may remove what killed runs
+left.
 """
 
 from __future__ import annotations

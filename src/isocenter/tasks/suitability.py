@@ -1,9 +1,10 @@
 """Whether a scan is one that a model was made for, measured before any work.
 
-Every rule compares a number measured in the scan with the range that the model was trained and checked
-on. Two rules belong to the task itself, body CT of adults from lung apex to pelvis: the header must not
-name a part outside the trunk, and the cross-section must be one of a trunk. The second is a cheap test
-of area, not a recognition of anatomy; it sees heads, necks, limbs and phantoms of their size.
+Every rule compares a number measured in the scan with the range that the model was trained and
+checked on. Two rules belong to the task itself, body CT of adults from lung apex to pelvis: the
+header must not name a part outside the trunk, and the cross-section must be one of a trunk. The
+second is a cheap test of area, not a recognition of anatomy; it sees heads, necks, limbs and
+phantoms of their size.
 """
 
 from __future__ import annotations

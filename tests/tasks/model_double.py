@@ -1,0 +1,96 @@
+"""Models that cost nothing, and a command that enhances with one of them, slowly on request.
+
+Run as a program: INPUT OUTPUT SECONDS_A_SLICE; prints a line after each slice.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+ANYTHING = (0.0, 1e6)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Ranges like those of a model's card; by default they take any scan."""
+
+    pixel_spacing_mm: tuple[float, float] = ANYTHING
+    field_of_view_mm: tuple[float, float] = ANYTHING
+    slice_thickness_mm: tuple[float, float] = ANYTHING
+    noise_hu: tuple[float, float] = ANYTHING
+    noise_mean_frequency_per_mm: tuple[float, float] = ANYTHING
+
+
+@dataclass
+class ModelDouble:
+    """Smooths within the slice and a little along the neighbours; samples add seeded noise."""
+
+    smoothing: float = 1.0
+    seconds: float = 0.0
+    context: int = 1
+    accepted: Accepted = field(default_factory=Accepted)
+    name: str = "double"
+    version: str = "1"
+    weights_sha256: str = "ab" * 32
+    card: dict[str, Any] = field(
+        default_factory=lambda: {
+            "intended_use": ["tests"],
+            "not_for": ["people"],
+            "coverage": "No interval of this model was ever checked.",
+            "training": {"patients": 0, "licence": None},
+        }
+    )
+    windows: list[NDArray] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+
+    def estimate(self, window_hu: NDArray, *, spacing_mm: tuple[float, float]) -> Any:
+        time.sleep(self.seconds)
+        self.windows.append(window_hu.copy())
+        del self.windows[:-20]
+        mean = window_hu[self.context]
+        if self.smoothing:
+            mean = 0.9 * mean + 0.1 * window_hu.mean(axis=0)
+            mean = ndimage.gaussian_filter(mean, self.smoothing)
+        spread = np.float32(5.0)
+        return SimpleNamespace(mean_hu=mean, lower_hu=mean - spread, upper_hu=mean + 3 * spread)
+
+    def sample(
+        self,
+        window_hu: NDArray,
+        estimate: Any,
+        *,
+        spacing_mm: tuple[float, float],
+        steps: int,
+        seed: int,
+    ) -> NDArray:
+        self.seeds.append(seed)
+        noise = np.random.default_rng(seed).normal(0, 8, estimate.mean_hu.shape)
+        return (estimate.mean_hu + noise).astype(np.float32)
+
+
+def unchanged() -> ModelDouble:
+    """The identity: what goes in comes out."""
+    return ModelDouble(smoothing=0, name="unchanged")
+
+
+def main(scan: str, output: str, seconds: str) -> None:
+    from isocenter.tasks.enhance import enhance
+
+    def say(done: int, total: int) -> None:
+        print(done, total, flush=True)  # noqa: T201
+
+    model = ModelDouble(seconds=float(seconds))
+    enhance(scan, output, strength=0.5, seed=3, model=model, progress=say)
+    print("finished", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
