@@ -80,12 +80,10 @@ EMPTY_WHERE_UNKNOWN = (
     "AccessionNumber",
     "PositionReferenceIndicator",
     "PatientPosition",
-    "KVP",
-    "AcquisitionNumber",
-    "SliceThickness",
-    "InstanceNumber",
 )
-"""Type 2 elements of CT Image Storage: present, without value where the source has none."""
+"""Type 2 elements of any CT image: present, without value where the source has none."""
+
+EMPTY_WHERE_UNKNOWN_IN_CLASSIC = ("KVP", "AcquisitionNumber", "SliceThickness", "InstanceNumber")
 
 _LOSSY_METHODS = {
     JPEGBaseline8Bit: "ISO_10918_1",
@@ -127,6 +125,7 @@ def classic_header(
     """
     source = window[0]
     header = kept_header(source)
+    _fill_empty(header, EMPTY_WHERE_UNKNOWN_IN_CLASSIC)
     header.SOPClassUID = CTImageStorage
     header.ImageType = ["DERIVED", "SECONDARY", "AXIAL", AI_ENHANCED]
     write_identity(header, source, provenance)
@@ -149,14 +148,18 @@ def kept_header(source: Dataset) -> Dataset:
     header.HighBit = header.BitsStored - 1
     _match_padding_to_pixels(header)
     _keep_valid(header)
-    for keyword in EMPTY_WHERE_UNKNOWN:
-        if keyword not in header:
-            setattr(header, keyword, None if keyword != "PatientName" else "")
+    _fill_empty(header, EMPTY_WHERE_UNKNOWN)
     if not header.get("FrameOfReferenceUID"):
         header.FrameOfReferenceUID = derived_uid("frame of reference", source.SeriesInstanceUID)
     _fill_laterality(header)
     _drop_unnamed_subject(header)
     return header
+
+
+def _fill_empty(header: Dataset, keywords: Iterable[str]) -> None:
+    for keyword in keywords:
+        if keyword not in header:
+            setattr(header, keyword, "" if keyword == "PatientName" else None)
 
 
 def file_meta(header: Dataset, product_version: str) -> FileMetaDataset:
@@ -172,7 +175,7 @@ def file_meta(header: Dataset, product_version: str) -> FileMetaDataset:
 
 def source_image(image: Dataset, frames: Sequence[int] = ()) -> Dataset:
     """One item of Source Image Sequence; ``frames`` counts from 1, as DICOM does."""
-    item = _reference(image)
+    item = reference(image)
     if frames:
         item.ReferencedFrameNumber = list(frames)
     item.SpatialLocationsPreserved = "YES"
@@ -191,7 +194,7 @@ def refer_to_series(header: Dataset, images: Sequence[Dataset]) -> None:
     others = [item for item in known if item.SeriesInstanceUID != images[0].SeriesInstanceUID]
     item = Dataset()
     item.SeriesInstanceUID = images[0].SeriesInstanceUID
-    item.ReferencedInstanceSequence = [_reference(image) for image in images]
+    item.ReferencedInstanceSequence = [reference(image) for image in images]
     header.ReferencedSeriesSequence = [*others, item]
 
 
@@ -200,7 +203,8 @@ def derivation_codes(earlier: Iterable[Dataset]) -> list[Dataset]:
     return [*deepcopy(list(earlier)), code_item(NOISE_REDUCTION)]
 
 
-def _reference(image: Dataset) -> Dataset:
+def reference(image: Dataset) -> Dataset:
+    """Class and instance of an image, as reference sequences want them."""
     item = Dataset()
     item.ReferencedSOPClassUID = image.SOPClassUID
     item.ReferencedSOPInstanceUID = image.SOPInstanceUID

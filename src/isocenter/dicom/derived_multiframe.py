@@ -13,6 +13,7 @@ from isocenter.dicom.derived_header import (
     derivation_codes,
     kept_header,
     refer_to_series,
+    reference,
     source_image,
     write_identity,
     write_lossy,
@@ -25,22 +26,14 @@ FILTERED = "FILTERED"
 
 UNKNOWN_BODY_PART: Code = ("38266002", "SCT", "Entire body")
 
-_OF_CLASSIC_OBJECTS_ONLY = ("KVP", "RescaleType", "RescaleSlope", "RescaleIntercept", "Laterality")
-
 _CONVERTED = (
     "UnassignedSharedConvertedAttributesSequence",
     "UnassignedPerFrameConvertedAttributesSequence",
     "ConversionSourceAttributesSequence",
 )
 
-_HOME_OF_CONVERTED = {
-    "ConvolutionKernel": "CTReconstructionSequence",
-    "ReconstructionDiameter": "CTReconstructionSequence",
-    "KVP": "CTXRayDetailsSequence",
-    "CTDIvol": "CTExposureSequence",
-}
-"""Where Enhanced CT keeps what a conversion from classic images left unassigned."""
-
+_WORTH_KEEPING = ("ConvolutionKernel", "KVP", "CTDIvol", "ReconstructionDiameter")
+"""What a conversion from classic images left unassigned and a reader may still want."""
 
 Frame = tuple[Dataset, int]
 """Header of a multi-frame source and a frame in it, counted from 0."""
@@ -63,13 +56,15 @@ def multiframe_header(
     write_identity(header, source, provenance)
     mark(header, provenance, made_at=made_at)
     header.ImageComments = comment_text(provenance)
-    refer_to_series(header, _objects(frame for window in windows for frame in window))
+    objects = _objects(frame for window in windows for frame in window)
+    refer_to_series(header, objects)
+    _write_evidence(header, objects)
     write_lossy(header, [source])
     _fill_enhanced(header)
     groups = header.PerFrameFunctionalGroupsSequence
     header.PerFrameFunctionalGroupsSequence = [groups[window[0][1]] for window in windows]
     header.NumberOfFrames = len(windows)
-    _assign_converted(header)
+    _dissolve_conversion(header)
     _write_frame_types(header)
     _write_frame_derivations(header, windows, provenance)
     _fill_dimensions(header)
@@ -83,9 +78,6 @@ def _derived_type(source_type: object) -> list[str]:
 
 def _fill_enhanced(header: Dataset) -> None:
     """Elements that Enhanced CT demands and a conversion may lack."""
-    for keyword in _OF_CLASSIC_OBJECTS_ONLY:
-        if keyword in header:
-            delattr(header, keyword)
     defaults = {
         "PixelPresentation": "MONOCHROME",
         "VolumetricProperties": "VOLUME",
@@ -106,11 +98,12 @@ def _groups(header: Dataset) -> Iterator[Dataset]:
     yield from header.PerFrameFunctionalGroupsSequence
 
 
-def _assign_converted(header: Dataset) -> None:
+def _dissolve_conversion(header: Dataset) -> None:
+    """Leave the form of Legacy Converted Enhanced CT, which is not allowed in Enhanced CT."""
     for keyword in _CONVERTED:
         for group in _groups(header):
             for item in group.get(keyword) or ():
-                _move_home(item, group)
+                _keep_worthy(header, item)
             if keyword in group:
                 delattr(group, keyword)
     if not any("FrameAnatomySequence" in group for group in _groups(header)):
@@ -120,16 +113,10 @@ def _assign_converted(header: Dataset) -> None:
         header.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [anatomy]
 
 
-def _move_home(converted: Dataset, group: Dataset) -> None:
-    for keyword, home in _HOME_OF_CONVERTED.items():
-        if converted.get(keyword) in (None, ""):
-            continue
-        if home not in group:
-            setattr(group, home, [Dataset()])
-        item = getattr(group, home)[0]
-        if keyword not in item:
-            value = converted[keyword].value
-            setattr(item, keyword, value if keyword == "ConvolutionKernel" else float(value))
+def _keep_worthy(header: Dataset, converted: Dataset) -> None:
+    for keyword in _WORTH_KEEPING:
+        if keyword in converted and keyword not in header:
+            header[keyword] = converted[keyword]
 
 
 def _write_frame_types(header: Dataset) -> None:
@@ -164,6 +151,17 @@ def _write_frame_derivations(
         item.SourceImageSequence = _source_frames(window)
         earlier = [*for_all, *(group.get("DerivationImageSequence") or ())]
         group.DerivationImageSequence = [*deepcopy(earlier), item]
+
+
+def _write_evidence(header: Dataset, objects: Sequence[Dataset]) -> None:
+    """Source Image Evidence: all source objects by study and series, the source's own kept."""
+    series, study = Dataset(), Dataset()
+    series.SeriesInstanceUID = objects[0].SeriesInstanceUID
+    series.ReferencedSOPSequence = [reference(image) for image in objects]
+    study.StudyInstanceUID = objects[0].StudyInstanceUID
+    study.ReferencedSeriesSequence = [series]
+    earlier = header.get("SourceImageEvidenceSequence") or ()
+    header.SourceImageEvidenceSequence = [*earlier, study]
 
 
 def _source_frames(window: Sequence[Frame]) -> list[Dataset]:
