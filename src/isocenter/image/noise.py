@@ -126,6 +126,33 @@ def measure_noise(
     )
 
 
+def radial_noise_power(
+    image_hu: NDArray, *, patch: int = 32, valid: NDArray | None = None
+) -> tuple[NDArray, NDArray]:
+    """Noise power over radial frequency, from the quietest soft-tissue patches of one slice.
+
+    Args:
+        image_hu: (row, column).
+        patch: side of a patch in pixels.
+        valid: same shape, False outside the scanner's circle.
+
+    Returns:
+        Frequencies in cycles per pixel and power in arbitrary units, both (num_bins,); empty
+        where the slice holds no soft-tissue patch.
+    """
+    spacing = (_PATCH_MM / patch, _PATCH_MM / patch)
+    patches = _soft_tissue_patches(image_hu, spacing, valid)
+    if not patches:
+        return np.empty(0), np.empty(0)
+    residues = sorted((_without_plane(one) for one in patches), key=np.var)
+    quiet = residues[: max(1, int(len(residues) * _QUIETEST))]
+    power = np.mean([_power(one) for one in quiet], axis=0).ravel()
+    frequency = _radial_frequency((patch, patch), (1.0, 1.0)).ravel()
+    bins = np.minimum((frequency * patch).astype(int), patch // 2)
+    count = np.bincount(bins)
+    return np.bincount(bins, frequency) / count, np.bincount(bins, power) / count
+
+
 def _soft_tissue_patches(
     image_hu: NDArray, spacing_mm: tuple[float, float], valid: NDArray | None
 ) -> list[NDArray]:

@@ -1,0 +1,1 @@
+"""Samplers. A denoiser is any callable of an image and a time."""

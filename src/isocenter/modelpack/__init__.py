@@ -1,0 +1,1 @@
+"""A model on disk and in memory: weights, preparation of its input, card and checks."""

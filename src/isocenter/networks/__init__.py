@@ -1,0 +1,1 @@
+"""Architectures, one a file. A network knows nothing of what it is used for."""

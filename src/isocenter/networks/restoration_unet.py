@@ -1,0 +1,149 @@
+"""A U-Net for restoring full-resolution images on a processor without a GPU.
+
+Axes: B batch, C channel, H row, W column.
+
+Pixel-unshuffle by two comes first, so that even the finest level works on half the rows and columns; few wide
+levels follow, without normalization layers, which cost as much as the convolutions on a CPU and hide the
+absolute level that Hounsfield units carry. A time embedding makes the same network a denoiser for a bridge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, channels: int, time_channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+        self.scale_shift = nn.Linear(time_channels, 2 * channels) if time_channels else None
+        if self.scale_shift is not None:
+            nn.init.zeros_(self.scale_shift.weight)
+            nn.init.zeros_(self.scale_shift.bias)
+
+    def forward(self, features_BCHW: Tensor, time: Tensor | None) -> Tensor:
+        hidden = self.first(features_BCHW)
+        if self.scale_shift is not None:
+            scale, shift = self.scale_shift(time)[:, :, None, None].chunk(2, dim=1)
+            hidden = hidden * (1 + scale) + shift
+        return features_BCHW + self.second(functional.silu(hidden))
+
+
+def time_embedding(time_B: Tensor, channels: int) -> Tensor:
+    """Sinusoidal embedding of a time in [0, 1], (B, channels).
+
+    Source: Vaswani et al., NeurIPS 2017, section 3.5, as used in Ho et al., NeurIPS 2020.
+    """
+    half = channels // 2
+    frequency = torch.exp(-math.log(1000.0) * torch.arange(half, device=time_B.device) / half)
+    phase = 1000.0 * time_B[:, None].float() * frequency[None]
+    return torch.cat([phase.sin(), phase.cos()], dim=1)
+
+
+class RestorationUNet(nn.Module):
+    """Map images and coarse maps to images of the same size.
+
+    Args:
+        in_channels: images at full resolution.
+        map_channels: maps at one sixteenth of the resolution, such as noise levels.
+        out_channels: images that come out.
+        widths: channels of each level, finest (half resolution) first.
+        blocks: residual blocks of each level, on the way down and again on the way up; one number
+            for all levels or one for each.
+        time_channels: size of the time embedding; 0 for a network without time.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        map_channels: int = 0,
+        out_channels: int = 1,
+        widths: Sequence[int] = (48, 96, 128, 160),
+        blocks: int | Sequence[int] = 1,
+        time_channels: int = 0,
+    ) -> None:
+        super().__init__()
+        counts = [blocks] * len(widths) if isinstance(blocks, int) else list(blocks)
+        if len(counts) != len(widths):
+            raise ValueError(f"blocks names {len(counts)} levels, widths {len(widths)}")
+        self.config: dict[str, Any] = {
+            "in_channels": in_channels,
+            "map_channels": map_channels,
+            "out_channels": out_channels,
+            "widths": list(widths),
+            "blocks": counts,
+            "time_channels": time_channels,
+        }
+        self.time_channels = time_channels
+        self.embed = (
+            nn.Sequential(
+                nn.Linear(time_channels, time_channels),
+                nn.SiLU(),
+                nn.Linear(time_channels, time_channels),
+                nn.SiLU(),
+            )
+            if time_channels
+            else None
+        )
+        self.stem = nn.Conv2d(4 * in_channels + map_channels, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 2, stride=2)
+            for fine, coarse in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.up = nn.ModuleList(
+            nn.Conv2d(coarse, 4 * fine, 1)
+            for fine, coarse in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.descent = nn.ModuleList(
+            nn.ModuleList(_ResidualBlock(width, time_channels) for _ in range(count))
+            for width, count in zip(widths, counts, strict=True)
+        )
+        self.ascent = nn.ModuleList(
+            nn.ModuleList(_ResidualBlock(width, time_channels) for _ in range(count))
+            for width, count in zip(widths[:-1], counts[:-1], strict=True)
+        )
+        self.head = nn.Conv2d(widths[0], 4 * out_channels, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    @property
+    def multiple(self) -> int:
+        """Rows and columns must be divisible by this."""
+        return max(16, 2 ** len(self.config["widths"]))
+
+    def forward(
+        self, images_BCHW: Tensor, maps_BCHW: Tensor | None = None, time_B: Tensor | None = None
+    ) -> Tensor:
+        """Images (B, in_channels, H, W), maps (B, map_channels, H / 16, W / 16), time (B,)."""
+        time = None
+        if self.embed is not None and time_B is not None:
+            time = self.embed(time_embedding(time_B, self.time_channels))
+        features = functional.pixel_unshuffle(images_BCHW, 2)
+        if maps_BCHW is not None:
+            size = features.shape[-2:]
+            maps = functional.interpolate(maps_BCHW, size, mode="bilinear", align_corners=False)
+            features = torch.cat([features, maps], dim=1)
+        features = features.contiguous(memory_format=torch.channels_last)
+        features = self.stem(features)
+        skips = []
+        for level, blocks in enumerate(self.descent):
+            if level:
+                skips.append(features)
+                features = self.down[level - 1](features)
+            for block in blocks:
+                features = block(features, time)
+        for level in reversed(range(len(self.ascent))):
+            features = skips.pop() + functional.pixel_shuffle(self.up[level](features), 2)
+            for block in self.ascent[level]:
+                features = block(features, time)
+        return functional.pixel_shuffle(self.head(features), 2)

@@ -1,0 +1,254 @@
+"""The run that makes the shipped CT enhancement model, complete.
+
+Stage one fits the posterior mean and, on the same batches, the plain L1 regressor it is compared with. Stage two
+fits the bridge on the frozen mean. Then the interval is calibrated on patients of its own, and all is packed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from isocenter.core.seeds import derived_seed
+from isocenter.diffusion.bridge import MeanBridgeScheduler
+from isocenter.modelpack.ct_mean import HU_SCALE, CtMeanModel
+from isocenter.modelpack.ct_texture import CtTextureModel, spread_hu
+from isocenter.networks.restoration_unet import RestorationUNet
+from isocenter.training.ct_pairs import CtPairs, PairSettings, TrainingScan
+from isocenter.training.loop import Batch, Learner, LoopSettings, Trainer
+from isocenter.training.losses import body_weight, gain_db, mean_loss
+
+# Patients by the names under which the public collections publish them.
+TEST_PATIENTS = (
+    "1.3.6.1.4.1.9328.50.1.0117",
+    "CRLM-CT-1004",
+    "TCGA-DE-A4MA",
+    "TCGA-50-5044",
+    "TCGA-50-6673",
+    "TCGA-51-6867",
+    "TCGA-60-2724",
+    "TCGA-92-7340",
+    "TCGA-34-A5IX",
+    "TCGA-17-Z031",
+    "TCGA-17-Z058",
+    "A058062",
+    "A048383",
+)
+CALIBRATION_PATIENTS = (
+    "1.3.6.1.4.1.9328.50.1.0109",
+    "ACRIN-FLT-Breast_001",
+    "TCGA-17-Z034",
+    "TCGA-17-Z053",
+    "TCGA-17-Z062",
+    "TCGA-34-8455",
+    "TCGA-38-6178",
+    "TCGA-50-8460",
+    "TCGA-51-4079",
+    "TCGA-60-2715",
+    "TCGA-60-2723",
+    "TCGA-92-8065",
+    "A056642",
+    "A002304",
+)
+VALIDATION_PATIENTS = (
+    "LungFCP-01-0001",
+    "TCGA-17-Z028",
+    "TCGA-50-6591",
+    "TCGA-60-2696",
+    "TCGA-92-7341",
+    "A027284",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CtEnhanceRecipe:
+    """Everything that decides the weights.
+
+    Attributes:
+        seed: of the pairs, the initial weights and the bridge's noise.
+        pairs: how pairs are drawn.
+        mean, texture: how each stage is fitted.
+        widths, blocks: of stage one's network; the plain regressor has the same.
+        texture_widths, texture_blocks, texture_time_channels: of the bridge's network.
+        validation_pairs: how many pairs judge each learner.
+    """
+
+    seed: int = 20261120
+    pairs: PairSettings = field(default_factory=PairSettings)
+    mean: LoopSettings = field(default_factory=lambda: LoopSettings(steps=16_000))
+    texture: LoopSettings = field(default_factory=lambda: LoopSettings(steps=6_000))
+    widths: tuple[int, ...] = (48, 96, 144, 192)
+    blocks: tuple[int, ...] = (1, 1, 2, 2)
+    texture_widths: tuple[int, ...] = (48, 64, 96)
+    texture_blocks: tuple[int, ...] = (1, 1, 2)
+    texture_time_channels: int = 64
+    validation_pairs: int = 64
+
+
+def ct_enhance() -> CtEnhanceRecipe:
+    """The configuration of the shipped weights."""
+    return CtEnhanceRecipe()
+
+
+def split(scans: Sequence[TrainingScan]) -> dict[str, list[TrainingScan]]:
+    """Sort scans into train, validation, calibration and test, by patient."""
+    parts: dict[str, list[TrainingScan]] = {
+        "train": [],
+        "validation": [],
+        "calibration": [],
+        "test": [],
+    }
+    for scan in scans:
+        if scan.patient in TEST_PATIENTS:
+            parts["test"].append(scan)
+        elif scan.patient in CALIBRATION_PATIENTS:
+            parts["calibration"].append(scan)
+        elif scan.patient in VALIDATION_PATIENTS:
+            parts["validation"].append(scan)
+        else:
+            parts["train"].append(scan)
+    return parts
+
+
+class PlainRegressor(nn.Module):
+    """What is usually done: a U-Net of the same size, slices in, slice out, L1 loss."""
+
+    def __init__(self, recipe: CtEnhanceRecipe) -> None:
+        super().__init__()
+        self.context = recipe.pairs.context
+        self.network = RestorationUNet(
+            in_channels=2 * self.context + 1, widths=recipe.widths, blocks=recipe.blocks
+        )
+
+    def forward(self, window_BCHW: Tensor) -> Tensor:
+        """Map windows in HU to the middle slice in HU."""
+        middle = window_BCHW[:, self.context : self.context + 1]
+        return middle + HU_SCALE * self.network(window_BCHW / HU_SCALE).float()
+
+
+def _middle(batch: Batch) -> Tensor:
+    window = batch["input"]
+    context = window.shape[1] // 2
+    return window[:, context : context + 1]
+
+
+def mean_learner(recipe: CtEnhanceRecipe) -> Learner:
+    """Stage one: squared error for the mean, pinball for the interval."""
+    context = recipe.pairs.context
+    network = CtMeanModel.build_network(
+        context=context, widths=list(recipe.widths), blocks=list(recipe.blocks)
+    )
+
+    def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        squared, ends = mean_loss(model(batch["input"]), batch["target"])
+        logs = {"squared": squared.item(), "ends": ends.item()}
+        return squared + 0.3 * ends, logs
+
+    def merit(model: nn.Module, batch: Batch) -> Tensor:
+        return gain_db(model(batch["input"]).mean, _middle(batch), batch["target"])
+
+    return Learner(
+        name="mean", network=CtMeanModel(network, context=context), loss=loss, merit=merit
+    )
+
+
+def plain_learner(recipe: CtEnhanceRecipe) -> Learner:
+    """The baseline, on the same batches."""
+
+    def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        weight = body_weight(batch["target"])
+        error = (model(batch["input"]) - batch["target"]).abs() / HU_SCALE
+        value = 4 * (weight * error).sum() / weight.sum()
+        return value, {"l1": value.item()}
+
+    def merit(model: nn.Module, batch: Batch) -> Tensor:
+        return gain_db(model(batch["input"]), _middle(batch), batch["target"])
+
+    return Learner(name="plain", network=PlainRegressor(recipe), loss=loss, merit=merit)
+
+
+def texture_learner(recipe: CtEnhanceRecipe, mean: CtMeanModel) -> Learner:
+    """Stage two: velocity of the bridge between coloured noise and the mean's residual."""
+    mean.eval().requires_grad_(False)
+    scheduler = MeanBridgeScheduler()
+    network = CtTextureModel.build_network(
+        widths=list(recipe.texture_widths),
+        blocks=list(recipe.texture_blocks),
+        time_channels=recipe.texture_time_channels,
+    )
+
+    def velocity_error(model: nn.Module, batch: Batch, generator: torch.Generator | None) -> Tensor:
+        assert isinstance(model, CtTextureModel)
+        middle, target = _middle(batch), batch["target"]
+        with torch.no_grad():
+            estimate = mean(batch["input"])
+            white = torch.randn(target.shape, generator=generator).to(target)
+            noise = model.start(white, middle=middle, estimate=estimate)
+            residual = ((target - estimate.mean) / spread_hu(estimate)).clamp(-8, 8)
+            time_B = torch.rand(len(target), generator=generator).to(target)
+            state = scheduler.add_noise(residual, noise, time_B)
+            wanted = scheduler.velocity(residual, noise, time_B)
+        found = model.velocity(state, time_B, middle=middle, estimate=estimate)
+        weight = body_weight(target)
+        return (weight * (found - wanted).square()).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3))
+
+    def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        value = velocity_error(model, batch, None).mean()
+        return value, {"velocity": value.item()}
+
+    def merit(model: nn.Module, batch: Batch) -> Tensor:
+        generator = torch.Generator().manual_seed(derived_seed(recipe.seed, "bridge merit"))
+        return -velocity_error(model, batch, generator)
+
+    return Learner(
+        name="texture",
+        network=CtTextureModel(network, scheduler=scheduler),
+        loss=loss,
+        merit=merit,
+    )
+
+
+def validation_batches(recipe: CtEnhanceRecipe, scans: Sequence[TrainingScan]) -> list[Batch]:
+    """The same pairs at every validation, in batches."""
+    pairs = CtPairs(
+        scans,
+        settings=recipe.pairs,
+        seed=derived_seed(recipe.seed, "validation"),
+        length=recipe.validation_pairs,
+    )
+    size = recipe.mean.batch_size
+    groups = [range(k, min(k + size, len(pairs))) for k in range(0, len(pairs), size)]
+    return [
+        {name: torch.stack([pairs[k][name] for k in group]) for name in ("input", "target")}
+        for group in groups
+    ]
+
+
+def fit(
+    learners: Sequence[Learner],
+    recipe: CtEnhanceRecipe,
+    settings: LoopSettings,
+    parts: dict[str, list[TrainingScan]],
+    folder: Path,
+    *,
+    resume: bool,
+) -> None:
+    """Train learners on the training patients, judged on the validation patients."""
+
+    def make_pairs(start: int) -> CtPairs:
+        return CtPairs(
+            parts["train"],
+            settings=recipe.pairs,
+            seed=recipe.seed,
+            length=settings.steps * settings.batch_size,
+            start=start,
+        )
+
+    trainer = Trainer(learners, settings=settings, folder=folder)
+    if resume:
+        trainer.resume()
+    trainer.fit(make_pairs, validation_batches(recipe, parts["validation"]))
