@@ -133,8 +133,8 @@ class HotellingObserver:
             (places, channels) in HU mm, so that scans of different pixel size may be pooled.
         """
         regions = cut_regions(image_hu, centres, half_size=self.half_size(spacing_mm))
-        pixel_mm = np.sqrt(spacing_mm[0] * spacing_mm[1])
-        return regions.reshape(len(regions), -1) @ self.channels(spacing_mm) * pixel_mm
+        channels = self.channels(spacing_mm) * np.sqrt(spacing_mm[0] * spacing_mm[1])
+        return regions.reshape(len(regions), len(channels)) @ channels
 
 
 def cut_regions(image: NDArray, centres: NDArray, *, half_size: tuple[int, int]) -> NDArray:
