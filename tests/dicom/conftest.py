@@ -60,7 +60,7 @@ def synthetic_stored(
 ) -> NDArray:
     """A noisy water disc in air as stored values that fit the bit depth."""
     rng = np.random.default_rng(seed)
-    slices, rows, columns = shape
+    _, rows, columns = shape
     row, column = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
     body = (row**2 + column**2) < 0.6
     image_hu = np.where(body, 40.0, -990.0) + rng.normal(0, 20, shape)
