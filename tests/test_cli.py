@@ -6,7 +6,6 @@ import inspect
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -171,7 +170,7 @@ def test_enhance_passes_every_option_on(stand: Stand, enhanced: SimpleNamespace)
     assert arguments == (Path(SCAN), Path("out"))
     assert options == {
         "series": "1.2",
-        "largest_run": True,
+        "run": "largest",
         "strength": "medium",
         "samples": 2,
         "steps": 8,
@@ -238,44 +237,51 @@ def test_progress_is_shown_beside_the_results(
 
 
 def summary(**facts: Any) -> SimpleNamespace:
-    common = {"key": "1.2.3", "modality": "CT", "num_images": 40, "rows": 512, "columns": 512}
-    kind = {"kernel": "B30f", "sop_class_name": "CT Image Storage", "fits": True, "why_not": ""}
-    return SimpleNamespace(**common | kind | facts)
+    common = {"number": 1, "key": "1.2.3", "modality": "CT", "sop_class_name": "CT Image Storage"}
+    size = {"num_images": 40, "rows": 512, "columns": 512, "kernel": "B30f"}
+    return SimpleNamespace(**common | size | {"fits": True, "why_not": ""} | facts)
 
 
 def test_series_lists_what_fits_and_why_the_rest_does_not(stand: Stand) -> None:
-    found = [summary(), summary(key="1.2.4", fits=False, why_not="it is a localizer")]
+    found = [summary(), summary(number=2, fits=False, why_not="it is a localizer")]
     stand("isocenter.dicom.read", "find_series", found)
     lines = run("series", SCAN).stdout.splitlines()
-    assert any("1.2.3" in line and "yes" in line for line in lines)
-    assert any("1.2.4" in line and "localizer" in line for line in lines)
+    assert any("B30f" in line and "yes" in line for line in lines)
+    assert any("2" in line and "localizer" in line for line in lines)
 
 
-@dataclass
+def test_identifiers_are_shown_when_asked_for_only(stand: Stand) -> None:
+    stand("isocenter.dicom.read", "find_series", [summary()])
+    assert "1.2.3" not in run("series", SCAN).stdout
+    assert "1.2.3" in run("series", SCAN, "--uids").stdout
+
+
 class Compared:
-    drawn: Path | None = None
-
     def as_dict(self) -> dict[str, Any]:
-        return {"protocols": {"hu_range": {"psnr_db": 40.5}}}
+        return {"fidelity": [{"psnr_db": 40.5}]}
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        return [("PSNR", "40.5", "dB, HU -1000..1000")]
+    def rows(self) -> list[tuple[str, ...]]:
+        return [("PSNR, HU range", "", "", "40.50 dB")]
 
-    def picture(self, file: Path) -> None:
-        self.drawn = file
+    def save_json(self, file: Path) -> Path:
+        file.write_text("figures")
+        return file
+
+    def save_picture(self, file: Path) -> Path:
+        file.write_text("picture")
+        return file
 
 
 def test_evaluate_prints_a_table_and_writes_what_it_is_asked_for(
     stand: Stand, tmp_path: Path
 ) -> None:
-    compared = Compared()
-    stand("isocenter.evaluation.compare", "evaluate", compared)
-    json_file, picture = tmp_path / "new" / "figures.json", tmp_path / "picture.png"
-    result = run("evaluate", "a", "b", "--json", str(json_file), "--picture", str(picture))
+    stand("isocenter.evaluation.compare", "evaluate", Compared())
+    figures, picture = tmp_path / "new" / "figures.json", tmp_path / "picture.png"
+    result = run("evaluate", "a", "b", "--json", str(figures), "--picture", str(picture))
     assert result.exit_code == 0
-    assert "PSNR" in result.stdout
-    assert json.loads(json_file.read_text()) == compared.as_dict()
-    assert compared.drawn == picture
+    assert "40.50 dB" in result.stdout
+    assert figures.read_text() == "figures"
+    assert picture.read_text() == "picture"
 
 
 def test_evaluate_can_print_json_alone(stand: Stand) -> None:

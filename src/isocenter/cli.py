@@ -126,8 +126,8 @@ SeriesOption = Annotated[
     str | None,
     typer.Option(
         "--series",
-        metavar="UID",
-        help="Series Instance UID to take where INPUT holds several that fit.",
+        metavar="NUMBER|UID",
+        help="Which series of INPUT: its number in the listing, its UID or the end of it.",
     ),
 ]
 ModelOption = Annotated[
@@ -186,12 +186,12 @@ def enhance(
     """Enhance a low-dose CT: derived series, uncertainty map and report."""
     from isocenter.tasks.enhance import enhance as enhance_scan
 
-    with _progress_bar() as progress:
+    with _progress_bar("Enhancing") as progress:
         result = enhance_scan(
             scan,
             output,
             series=series,
-            largest_run=largest_run,
+            run="largest" if largest_run else "all",
             strength=strength,
             samples=samples,
             steps=steps,
@@ -205,7 +205,7 @@ def enhance(
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Callable[[int, int], None]]:
+def _progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar with the time left, driven by how many slices are done, of how many."""
     from rich.progress import (
         BarColumn,
@@ -225,7 +225,7 @@ def _progress_bar() -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("Enhancing", total=None)
+        task = bar.add_task(what, total=None)
 
         def report(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
@@ -249,20 +249,28 @@ def _say(label: str, path: Path) -> None:
 
 
 @app.command(name="series")
-def list_series(scan: ScanArgument) -> None:
+def list_series(
+    scan: ScanArgument,
+    uids: Annotated[
+        bool, typer.Option("--uids", help="Show each Series Instance UID too, an identifier.")
+    ] = False,
+) -> None:
     """List the series of a folder: which can be enhanced, and why others cannot."""
     from isocenter.dicom.read import find_series
 
-    table = Table("Series Instance UID", "Kind", "Images", "Size", "Kernel", "Can be enhanced")
+    table = Table("No.", "Modality", "Kind", "Images", "Size", "Kernel", "Can be enhanced")
     for found in find_series(scan):
         table.add_row(
-            found.key,
+            str(found.number),
             found.modality,
+            escape(found.sop_class_name),
             str(found.num_images),
             f"{found.rows} x {found.columns}",
             escape(found.kernel),
             "yes" if found.fits else f"no: {escape(found.why_not)}",
         )
+        if uids:
+            table.add_row("", "UID", found.key)
     _print_table(table)
 
 
@@ -282,10 +290,11 @@ def evaluate(
     test: Annotated[Path, typer.Argument(help="The series to judge, whoever made it.")],
     reference_series: Annotated[
         str | None,
-        typer.Option("--reference-series", metavar="UID", help="Which series of REFERENCE."),
+        typer.Option("--reference-series", metavar="NUMBER|UID", help="Which series of REFERENCE."),
     ] = None,
     test_series: Annotated[
-        str | None, typer.Option("--test-series", metavar="UID", help="Which series of TEST.")
+        str | None,
+        typer.Option("--test-series", metavar="NUMBER|UID", help="Which series of TEST."),
     ] = None,
     json_file: Annotated[
         Path | None,
@@ -299,30 +308,37 @@ def evaluate(
     """Compare two series of the same anatomy: fidelity, HU bias, noise, sharpness."""
     from isocenter.evaluation.compare import evaluate as compare
 
-    comparison = compare(
-        reference, test, reference_series=reference_series, test_series=test_series
-    )
+    with _progress_bar("Comparing") as progress:
+        comparison = compare(
+            reference,
+            test,
+            reference_series=reference_series,
+            test_series=test_series,
+            progress=progress,
+        )
     if json_file == Path("-"):
-        typer.echo(json.dumps(comparison.as_dict(), indent=2))
+        typer.echo(json.dumps(comparison.as_dict(), indent=2, allow_nan=False))
     else:
         _print_comparison(comparison)
         if json_file is not None:
-            _write_text(json_file, json.dumps(comparison.as_dict(), indent=2) + "\n")
+            _write(comparison.save_json, json_file)
     if picture is not None:
-        comparison.picture(picture)
+        _write(comparison.save_picture, picture)
 
 
 def _print_comparison(comparison: Comparison) -> None:
-    table = Table("Figure", "Value", "Unit or protocol")
+    from isocenter.evaluation.comparison import COLUMNS
+
+    table = Table(*COLUMNS)
     for row in comparison.rows():
-        table.add_row(*(escape(str(cell)) for cell in row))
+        table.add_row(*map(escape, row))
     _print_table(table)
 
 
-def _write_text(file: Path, text: str) -> None:
+def _write(save: Callable[[Path], Path], file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        save(file)
     except OSError as error:
         raise OutputRefused(
             f"cannot write {file}: {error.strerror}; name a file in a folder you may write to"
@@ -350,8 +366,9 @@ def demo(
     _tell("Making a phantom scan at full and at low dose")
     low_dose, full_dose = low_dose_phantom(seed=seed, num_slices=slices)
     scan = output / "low-dose"
+    scan.mkdir(parents=True)
     write_phantom_scan(low_dose, scan)
-    with _progress_bar() as progress:
+    with _progress_bar("Enhancing") as progress:
         result = enhance_scan(
             scan, output / "result", seed=seed, model=model, device=device, progress=progress
         )
@@ -373,9 +390,14 @@ def _refuse_taken(folder: Path) -> None:
 
 
 def _print_before_and_after(before: Comparison, after: Comparison) -> None:
-    table = Table("Against the standard dose", "Low dose", "Enhanced")
-    for earlier, later in zip(before.rows(), after.rows(), strict=True):
-        table.add_row(escape(str(earlier[0])), escape(str(earlier[1])), escape(str(later[1])))
+    table = Table("Against the full dose", "Low dose", "Enhanced")
+    for earlier, later in zip(before.fidelity, after.fidelity, strict=True):
+        name = earlier.protocol.name
+        table.add_row(f"PSNR, {name}", f"{earlier.psnr_db:.1f} dB", f"{later.psnr_db:.1f} dB")
+        table.add_row(f"SSIM, {name}", f"{earlier.ssim:.3f}", f"{later.ssim:.3f}")
+    if before.noise and after.noise:
+        noise = [each.test.noise_hu for each in (before.noise, after.noise)]
+        table.add_row("Noise in soft tissue", *(f"{level:.1f} HU" for level in noise))
     _print_table(table)
 
 
