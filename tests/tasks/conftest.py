@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,7 +49,9 @@ class ScanInMemory:
 
     array: NDArray
     spacing_mm: tuple[float, float, float] = TRUNK_SPACING_MM
-    acquisition: Acquisition = Acquisition(kernel="STANDARD", slice_thickness_mm=3.0)
+    acquisition: Acquisition = field(
+        default_factory=lambda: Acquisition(kernel="STANDARD", slice_thickness_mm=3.0)
+    )
     padding_hu: float = -2000.0
 
     @property

@@ -36,12 +36,16 @@ def test_nothing_has_the_final_name_before_the_end(tmp_path: Path) -> None:
     assert names_beside(final) == ["result"]
 
 
-def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
-    final = tmp_path / "result"
-    with pytest.raises(KeyboardInterrupt), only_run_for(final), appearing_at_once(final) as partial:
+def fail_halfway(final: Path) -> None:
+    with only_run_for(final), appearing_at_once(final) as partial:
         (partial / "image.bin").write_bytes(b"pixels")
         raise KeyboardInterrupt
-    assert names_beside(final) == []
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fail_halfway(tmp_path / "result")
+    assert names_beside(tmp_path / "result") == []
 
 
 def test_an_empty_folder_may_be_there_already(tmp_path: Path) -> None:

@@ -279,7 +279,7 @@ def _write_results(
             observations=observations,
             geometry=scan.geometry,
             acquisition=scan.acquisition,
-            notes=scan.notes,
+            notes=tuple(scan.notes),
         )
         write_report(report, partial / REPORT_NAME)
         write_record(partial, {"record": record.as_dict(), "observations": observations.as_dict()})
@@ -384,7 +384,7 @@ def _windows(scan: SliceSource, context: int) -> Iterator[tuple[int, NDArray, ND
     near: dict[int, tuple[NDArray, NDArray]] = {}
     for index in range(count):
         wanted = np.clip(range(index - context, index + context + 1), 0, count - 1).tolist()
-        near = {place: near.get(place) or _slice(scan, place) for place in wanted}
+        near = {place: near.get(place) or _slice(scan, place) for place in dict.fromkeys(wanted)}
         window = np.stack([np.where(near[p][1], near[p][0], AIR_HU) for p in wanted])
         yield index, window.astype(np.float32, copy=False), *near[index]
 
