@@ -275,6 +275,7 @@ class Compared:
 def test_evaluate_prints_a_table_and_writes_what_it_is_asked_for(
     stand: Stand, tmp_path: Path
 ) -> None:
+    stand("isocenter.dicom.read", "open_ct_series", "a scan")
     stand("isocenter.evaluation.compare", "evaluate", Compared())
     figures, picture = tmp_path / "new" / "figures.json", tmp_path / "picture.png"
     result = run("evaluate", "a", "b", "--json", str(figures), "--picture", str(picture))
@@ -285,11 +286,25 @@ def test_evaluate_prints_a_table_and_writes_what_it_is_asked_for(
 
 
 def test_evaluate_can_print_json_alone(stand: Stand) -> None:
+    stand("isocenter.dicom.read", "open_ct_series", "a scan")
     stand("isocenter.evaluation.compare", "evaluate", Compared())
     assert json.loads(run("evaluate", "a", "b", "--json", "-").stdout) == Compared().as_dict()
 
 
+def test_evaluate_opens_each_side_as_it_is_told(stand: Stand) -> None:
+    opened = stand("isocenter.dicom.read", "open_ct_series", "a scan")
+    compare = stand("isocenter.evaluation.compare", "evaluate", Compared())
+    run("evaluate", "a", "b", "--reference-series", "2", "--test-series", "1", "--largest-run")
+    common = {"run": "largest", "accept_enhanced": True}
+    assert opened.calls == [
+        ((Path("a"),), {"series": "2", **common}),
+        ((Path("b"),), {"series": "1", **common}),
+    ]
+    assert compare.calls[0][0] == ("a scan", "a scan")
+
+
 def test_a_json_file_that_cannot_be_written_is_refused(stand: Stand, tmp_path: Path) -> None:
+    stand("isocenter.dicom.read", "open_ct_series", "a scan")
     stand("isocenter.evaluation.compare", "evaluate", Compared())
     (tmp_path / "file").write_text("in the way")
     result = run("evaluate", "a", "b", "--json", str(tmp_path / "file" / "figures.json"))

@@ -26,6 +26,7 @@ from isocenter import __version__
 from isocenter.core.errors import IsocenterError, OutputRefused
 
 if TYPE_CHECKING:
+    from isocenter.dicom.read import Run
     from isocenter.evaluation.compare import Comparison
     from isocenter.tasks.enhance import EnhanceResult
 
@@ -130,6 +131,13 @@ SeriesOption = Annotated[
         help="Which series of INPUT: its number in the listing, its UID or the end of it.",
     ),
 ]
+LargestRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--largest-run",
+        help="Where slices are missing or uneven, take the largest even run of them.",
+    ),
+]
 ModelOption = Annotated[
     Path | None,
     typer.Option("--model", metavar="FOLDER", help="Model folder; the shipped weights without it."),
@@ -150,13 +158,7 @@ def enhance(
         typer.Option("--output", "-o", metavar="FOLDER", help="New folder for what is written."),
     ],
     series: SeriesOption = None,
-    largest_run: Annotated[
-        bool,
-        typer.Option(
-            "--largest-run",
-            help="Where slices are missing or uneven, take the largest even run of them.",
-        ),
-    ] = False,
+    largest_run: LargestRunOption = False,
     strength: Annotated[
         str,
         typer.Option(
@@ -225,10 +227,12 @@ def _progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=None)
+        tasks: list[Any] = []
 
         def report(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            if not tasks:  # a refusal before the work shows no bar
+                tasks.append(bar.add_task(what))
+            bar.update(tasks[0], completed=done, total=total)
 
         yield report
 
@@ -296,6 +300,7 @@ def evaluate(
         str | None,
         typer.Option("--test-series", metavar="NUMBER|UID", help="Which series of TEST."),
     ] = None,
+    largest_run: LargestRunOption = False,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write all figures as JSON, '-' to print."),
@@ -306,16 +311,16 @@ def evaluate(
     ] = None,
 ) -> None:
     """Compare two series of the same anatomy: fidelity, HU bias, noise, sharpness."""
+    from isocenter.dicom.read import open_ct_series
     from isocenter.evaluation.compare import evaluate as compare
 
+    both = ((reference, reference_series), (test, test_series))
+    run: Run = "largest" if largest_run else "all"
+    opened = [
+        open_ct_series(scan, series=series, run=run, accept_enhanced=True) for scan, series in both
+    ]
     with _progress_bar("Comparing") as progress:
-        comparison = compare(
-            reference,
-            test,
-            reference_series=reference_series,
-            test_series=test_series,
-            progress=progress,
-        )
+        comparison = compare(*opened, progress=progress)
     if json_file == Path("-"):
         typer.echo(json.dumps(comparison.as_dict(), indent=2, allow_nan=False))
     else:
