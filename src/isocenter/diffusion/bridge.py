@@ -1,19 +1,22 @@
 """A bridge of few steps from a posterior mean to a sample of the posterior.
 
-Let s be the posterior's standard deviation at a voxel and z = (x - mean) / s. The bridge runs from z_1, noise of
-the right colour, to z_0, the normalized residual of a real image, along a quarter of a circle,
+Let s be the posterior's standard deviation at a voxel and z = (x - mean) / s. The bridge runs from
+z_1, noise of the right colour, to z_0, the normalized residual of a real image, along a quarter of
+a circle,
 
     z(t) = cos(t pi / 2) z_0 + sin(t pi / 2) z_1,
 
-and a network learns the velocity dz/dt / (pi / 2) = cos z_1 - sin z_0. Where z_0 and z_1 have the same spectrum
-the expected velocity is zero and one Euler step is already exact; the steps only have to mend what differs. On
-a straight line, or with DDIM's update, few steps shrink the noise instead (four steps keep 72 % of its
-amplitude), which is why samples of few steps look too smooth.
+and a network learns the velocity dz/dt / (pi / 2) = cos z_1 - sin z_0. Where z_0 and z_1 have the
+same spectrum the expected velocity is zero and one Euler step is already exact; the steps only
+have to mend what differs. On a straight line, or with DDIM's update, few steps shrink the noise
+instead (four steps keep 72 % of its amplitude), which is why samples of few steps look too smooth.
 
-The class has the shape of a diffusers scheduler: ``set_timesteps``, ``add_noise``, ``step(...).prev_sample``.
+The class has the shape of a diffusers scheduler: ``set_timesteps``, ``add_noise``,
+``step(...).prev_sample``.
 
-Sources: posterior mean first, then a flow: Ohayon et al., arXiv 2410.00418. Trigonometric path: Albergo &
-Vanden-Eijnden, ICLR 2023, section 3. The coloured start and the normalization by s are ours.
+Sources: posterior mean first, then a flow: Ohayon et al., arXiv 2410.00418. Trigonometric path:
+Albergo & Vanden-Eijnden, ICLR 2023, section 3. The coloured start and the normalization by s are
+ours.
 """
 
 from __future__ import annotations

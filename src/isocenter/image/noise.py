@@ -1,8 +1,9 @@
 """Noise measured blind, in the image itself: how strong it is, and how coarse.
 
-Two measurements. :func:`noise_level_maps` gives a network the texture it faces, band by band and place by
-place. :func:`measure_noise` gives people two numbers a slice. Both look at what remains of an image in a band of
-spatial frequencies, and take low quantiles, because anatomy has few strong edges but noise is everywhere.
+Two measurements. :func:`noise_level_maps` gives a network the texture it faces, band by band and
+place by place. :func:`measure_noise` gives people two numbers a slice. Both look at what remains
+of an image in a band of spatial frequencies, and take low quantiles, because anatomy has few
+strong edges but noise is everywhere.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Body and tissue masks by Hounsfield units alone.
 
-The names say which tissue a range usually holds, not that an organ was segmented: unenhanced liver and
-blood lie in the range called "muscle", and enhanced organs reach the range called "blood".
+The names say which tissue a range usually holds, not that an organ was segmented: unenhanced liver
+and blood lie in the range called "muscle", and enhanced organs reach the range called "blood".
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Stage one of CT enhancement: what the standard-dose scan shows on average, and between which limits.
+"""Stage one of CT enhancement: what the standard-dose scan shows on average, and between which
+limits.
 
 Axes: B batch, C channel, H row, W column. Images are HU.
 """

@@ -2,15 +2,17 @@
 
 Axes: B batch, C channel, H row, W column.
 
-Pixel-unshuffle by two comes first, so that even the finest level works on half the rows and columns; few wide
-levels follow, without normalization layers, which cost as much as the convolutions on a CPU and hide the
-absolute level that Hounsfield units carry. A time embedding makes the same network a denoiser for a bridge.
+Pixel-unshuffle by two comes first, so that even the finest level works on half the rows and
+columns; few wide levels follow, without normalization layers, which cost as much as the
+convolutions on a CPU and hide the absolute level that Hounsfield units carry. A time embedding
+makes the same network a denoiser for a bridge.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -97,13 +99,9 @@ class RestorationUNet(nn.Module):
         )
         self.stem = nn.Conv2d(4 * in_channels + map_channels, widths[0], 3, padding=1)
         self.down = nn.ModuleList(
-            nn.Conv2d(fine, coarse, 2, stride=2)
-            for fine, coarse in zip(widths[:-1], widths[1:], strict=True)
+            nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths)
         )
-        self.up = nn.ModuleList(
-            nn.Conv2d(coarse, 4 * fine, 1)
-            for fine, coarse in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.up = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
         self.descent = nn.ModuleList(
             nn.ModuleList(_ResidualBlock(width, time_channels) for _ in range(count))
             for width, count in zip(widths, counts, strict=True)

@@ -1,10 +1,11 @@
 """CT noise of many textures, made directly in the image.
 
-A scanner's noise is coloured by its kernel and pulled into streaks along the paths that lose most photons. The
-full simulation in :mod:`isocenter.physics.ct_dose` shows both but costs seconds a slice. Here the same two
-facts are kept, and the simulation is left out: noise is a sum over directions of coloured noise whose spatial
-frequencies point along that direction, each weighted by the local variance that the rays seen from there bring.
-Cheap enough to draw a new texture for every training image.
+A scanner's noise is coloured by its kernel and pulled into streaks along the paths that lose most
+photons. The full simulation in :mod:`isocenter.physics.ct_dose` shows both but costs seconds a
+slice. Here the same two facts are kept, and the simulation is left out: noise is a sum over
+directions of coloured noise whose spatial frequencies point along that direction, each weighted by
+the local variance that the rays seen from there bring. Cheap enough to draw a new texture for
+every training image.
 """
 
 from __future__ import annotations
@@ -74,8 +75,9 @@ def radial_frequency(shape: tuple[int, int]) -> NDArray:
 def direction_windows(shape: tuple[int, int]) -> NDArray:
     """How much each direction owns of each coefficient, (NUM_DIRECTIONS, rows, columns / 2 + 1).
 
-    Shares sum to one, so that equal variance from all sides leaves the spectrum as it is. Direction d holds frequencies around the angle ``d * pi / NUM_DIRECTIONS``
-    from the column axis: noise of the rays that run perpendicular to it.
+    Shares sum to one, so that equal variance from all sides leaves the spectrum as it is.
+    Direction d holds frequencies around the angle ``d * pi / NUM_DIRECTIONS`` from the column
+    axis: noise of the rays that run perpendicular to it.
     """
     rows, columns = shape
     angle = np.arctan2(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None, :])

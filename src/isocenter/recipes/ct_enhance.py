@@ -1,7 +1,8 @@
 """The run that makes the shipped CT enhancement model, complete.
 
-Stage one fits the posterior mean and, on the same batches, the plain L1 regressor it is compared with. Stage two
-fits the bridge on the frozen mean. Then the interval is calibrated on patients of its own, and all is packed.
+Stage one fits the posterior mean and, on the same batches, the plain L1 regressor it is compared
+with. Stage two fits the bridge on the frozen mean. Then the interval is calibrated on patients of
+its own, and all is packed.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Pairs of a low-dose and a standard-dose CT, made from standard-dose scans.
 
-One rule makes a pair: target = anatomy + noise of the standard dose, input = target + further noise of the same
-texture. A network fitted to such pairs learns what a standard-dose scan would have shown, its share of noise
-included, which is also what a real pair of two doses asks for. Texture, level, direction, pixel size and the
-likeness of neighbouring slices are drawn anew for each pair, because variety carries over to scanners never seen
-and one exact simulator does not. Every pair can be rebuilt from the seed and its number.
+One rule makes a pair: target = anatomy + noise of the standard dose, input = target + further
+noise of the same texture. A network fitted to such pairs learns what a standard-dose scan would
+have shown, its share of noise included, which is also what a real pair of two doses asks for.
+Texture, level, direction, pixel size and the likeness of neighbouring slices are drawn anew for
+each pair, because variety carries over to scanners never seen and one exact simulator does not.
+Every pair can be rebuilt from the seed and its number.
 """
 
 from __future__ import annotations

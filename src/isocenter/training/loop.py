@@ -1,7 +1,7 @@
 """The training loop: several learners on the same batches, resumable to the step.
 
-Learners that are to be compared see the same pairs in the same order, and the pairs, which cost as much as a
-network's step, are made once.
+Learners that are to be compared see the same pairs in the same order, and the pairs, which cost as
+much as a network's step, are made once.
 """
 
 from __future__ import annotations

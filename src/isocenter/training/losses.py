@@ -1,4 +1,4 @@
-"""Losses of the CT enhancement stages. All are in units of the input's noise, so every dose counts alike."""
+"""Losses of CT enhancement, in units of the input's noise, so that every dose counts alike."""
 
 from __future__ import annotations
 
