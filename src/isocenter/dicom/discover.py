@@ -20,6 +20,7 @@ from isocenter.dicom.parsing import looks_like_dicom
 from isocenter.dicom.suitability import suitable_frames
 
 MAX_FILES = 200_000
+MIN_UID_END = 4  # shorter names are numbers of the listing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +216,7 @@ def choose(findings: Findings, series: str | None) -> FoundSeries:
     """The series that is named, or the only one that fits.
 
     Args:
-        series: a number of the listing, a Series Instance UID or the end of one.
+        series: a number of the listing, a Series Instance UID or its last four or more characters.
 
     Raises:
         SeriesChoiceNeeded: several fit, or the name fits none or several.
@@ -240,7 +241,9 @@ def choose(findings: Findings, series: str | None) -> FoundSeries:
 def _named(series: Sequence[FoundSeries], name: str) -> FoundSeries:
     by_uid = [found for found in series if found.summary.key == name]
     by_number = [found for found in series if str(found.summary.number) == name]
-    by_end = [found for found in series if name and found.summary.key.endswith(name)]
+    by_end = []
+    if len(name) >= MIN_UID_END:
+        by_end = [found for found in series if found.summary.key.endswith(name)]
     for candidates in (by_uid, by_number, by_end):
         if len(candidates) == 1:
             return candidates[0]

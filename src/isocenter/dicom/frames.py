@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
 from isocenter.core.errors import UnreadableInput
 from isocenter.core.volume import Acquisition
 from isocenter.dicom.marking import is_enhanced
-from isocenter.dicom.parsing import ParsedFile, PixelElement, parse_file, refusing
+from isocenter.dicom.parsing import ParsedFile, PixelElement, parse_file, refusing, registered_name
 from isocenter.dicom.pixels import MAX_FRAMES, PixelFormat, wrapped_padding
 
 CLASSIC_CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -157,8 +156,7 @@ class ImageFile:
     @property
     def sop_class_name(self) -> str:
         """The standard's name of the kind of object; never text from the file."""
-        name = UID(self.sop_class_uid).name
-        return name if name and name != self.sop_class_uid else "unknown kind of object"
+        return registered_name(self.sop_class_uid) or "unknown kind of object"
 
 
 def read_image_file(path: Path, *, file_index: int, what: str) -> ImageFile:

@@ -7,6 +7,7 @@ values longer than the file, deflated bombs, deep or endless sequences.
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import threading
 import warnings
@@ -17,9 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import numpy as np
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -56,14 +59,24 @@ def refusing(message: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet_pydicom() -> Iterator[None]:
-    previous = config.settings.reading_validation_mode
+    """No warnings and no log entries, which would quote the header; and no strictness."""
+    logger = logging.getLogger("pydicom")
+    previous = config.settings.reading_validation_mode, logger.level
     config.settings.reading_validation_mode = config.IGNORE
+    logger.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        config.settings.reading_validation_mode = previous
+        config.settings.reading_validation_mode = previous[0]
+        logger.setLevel(previous[1])
+
+
+def registered_name(uid: str) -> str:
+    """The standard's name of a UID, "" for others; never text from a file."""
+    name = UID(uid, validation_mode=config.IGNORE).name
+    return "" if name == uid else name
 
 
 class BoundedReader:
@@ -269,6 +282,8 @@ def _drop_uninterpretable(dataset: Dataset) -> None:
             if element.VR == "SQ":
                 for item in element.value or ():
                     _drop_uninterpretable(item)
+            elif element.VR in ("DS", "IS") and not element.is_empty:
+                np.array(element.value, float)  # pydicom lets text pass
         except RecursionError:
             raise
         except Exception:

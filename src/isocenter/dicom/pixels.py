@@ -10,7 +10,6 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import (
-    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -19,7 +18,7 @@ from pydicom.uid import (
 
 from isocenter.core.errors import UnreadableInput, UnsuitableScan
 from isocenter.dicom.decoding import COMPRESSED_SYNTAXES, frame_decoder
-from isocenter.dicom.parsing import UNDEFINED_LENGTH, PixelElement
+from isocenter.dicom.parsing import UNDEFINED_LENGTH, PixelElement, registered_name
 
 NATIVE_SYNTAXES = frozenset(
     {
@@ -99,8 +98,8 @@ class PixelFormat:
     def _check_syntax(self) -> None:
         if self.transfer_syntax in NATIVE_SYNTAXES or self.is_compressed:
             return
-        name = UID(self.transfer_syntax).name
-        known = f" ({name})" if name != self.transfer_syntax else ""
+        name = registered_name(self.transfer_syntax)
+        known = f" ({name})" if name else ""
         raise UnsuitableScan(
             f"the pixels are stored in a transfer syntax that cannot be decoded{known}; store them "
             "uncompressed first, for example with dcmdjpeg or gdcmconv --raw",
