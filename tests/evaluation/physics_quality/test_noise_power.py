@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -72,7 +74,7 @@ def test_streaks_show_in_their_direction() -> None:
     rows = np.random.default_rng(3).normal(0, 20, (4, 192, 1))
     spectrum = measure(soft_tissue() + rows)
     middle = spectrum.power_hu2_mm2.shape[1] // 2
-    along_rows = spectrum.power_hu2_mm2[:, middle].sum()
+    along_rows = spectrum.power_hu2_mm2[:, middle - 1 : middle + 2].sum()
     assert along_rows > 0.95 * spectrum.power_hu2_mm2.sum()
 
 
@@ -87,15 +89,16 @@ def test_regions_avoid_structure_and_stay_inside_soft_tissue() -> None:
         assert region.of(image[0]).mean() == 40
 
 
-def test_regions_do_not_overlap() -> None:
+def test_regions_share_at_most_half_of_their_sides() -> None:
     image = soft_tissue(num_slices=1)
-    covered = np.zeros(image.shape[1:], int)
-    for region in homogeneous_regions(image, spacing_mm=SPACING_MM):
-        covered[
-            region.row : region.row + region.shape[0],
-            region.column : region.column + region.shape[1],
-        ] += 1
-    assert covered.max() == 1
+    regions = homogeneous_regions(image, spacing_mm=SPACING_MM)
+    assert len(regions) > 1
+    for one, other in itertools.combinations(regions, 2):
+        apart = (
+            abs(one.row - other.row) / one.shape[0],
+            abs(one.column - other.column) / one.shape[1],
+        )
+        assert max(apart) >= 0.5
 
 
 def test_air_alone_offers_no_region() -> None:

@@ -28,6 +28,7 @@ _ALONG_SMOOTHING_MM = 1.5
 _FLATNESS = 0.1
 _FEWEST_ARCS = 8
 _BINS_A_PIXEL = 4
+_LARGEST_RATIO_ERROR = 0.15
 # Arcs are dealt to this many groups; leaving each out in turn tells how sure a result is.
 _GROUPS = 10
 
@@ -164,6 +165,11 @@ class Sharpness:
     reference: TransferFunction
     test: TransferFunction
     f50_ratio_error: float = math.nan
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether there were enough clean edges for the ratio to mean something."""
+        return self.f50_ratio_error <= _LARGEST_RATIO_ERROR
 
     @property
     def f50_ratio(self) -> float:

@@ -15,7 +15,7 @@ from isocenter.image.tissue import body_mask
 
 SOFT_TISSUE_HU = (-160.0, 240.0)
 REGION_SIDE_MM = 24.0
-MOST_REGIONS_A_SLICE = 8
+MOST_REGIONS_A_SLICE = 16
 _FEWEST_PIXELS = 16
 _STRUCTURE_SMOOTHING_MM = 2.0
 # A region is dropped where its coarse structure exceeds the median of the chosen ones by this.
@@ -103,7 +103,8 @@ def slice_regions(
     """Squares of one (row, column) slice that hold the least structured soft tissue.
 
     Structure is what remains of the reference after smoothing by 2 mm and removing a parabolic
-    trend. Squares do not overlap; the least structured come first.
+    trend. Centres lie at least half a side apart (the window fades out the rest); the least
+    structured come first.
     """
     shape = _region_shape(spacing_mm, side_mm)
     smooth = ndimage.gaussian_filter(
@@ -157,11 +158,13 @@ def without_structured(regions: Sequence[Region]) -> list[Region]:
 def region_power(image_hu: NDArray, region: Region, *, spacing_mm: tuple[float, float]) -> NDArray:
     """Periodogram of one region of a (row, column) slice in HU^2 mm^2, a parabolic trend removed.
 
-    Zero frequency lies in the middle.
+    Zero frequency lies in the middle. A Hann window keeps the strong middle frequencies of a sharp
+    kernel from leaking into the weak low ones, where lesions are.
     """
     residue = _without_trend(region.of(image_hu))
-    power = np.abs(np.fft.fftshift(np.fft.fft2(residue))) ** 2
-    return power * (spacing_mm[0] * spacing_mm[1] / residue.size)
+    window = _hann(residue.shape)
+    power = np.abs(np.fft.fftshift(np.fft.fft2(residue * window))) ** 2
+    return power * (spacing_mm[0] * spacing_mm[1] / float((window**2).sum()))
 
 
 def spectrum_of(
@@ -242,7 +245,9 @@ def _least_structured(candidates: list[Region], most: int) -> list[Region]:
 
 
 def _overlap(a: Region, b: Region) -> bool:
-    return abs(a.row - b.row) < a.shape[0] and abs(a.column - b.column) < a.shape[1]
+    """Whether they share more than half a side along both axes."""
+    rows, columns = a.shape
+    return 2 * abs(a.row - b.row) < rows and 2 * abs(a.column - b.column) < columns
 
 
 @cache
@@ -251,6 +256,12 @@ def _trend_basis(shape: tuple[int, int]) -> NDArray:
     row, column = (np.linspace(-1, 1, size) for size in shape)
     r, c = (grid.ravel() for grid in np.meshgrid(row, column, indexing="ij"))
     return np.linalg.qr(np.stack([np.ones_like(r), r, c, r * c, r**2, c**2], axis=1))[0]
+
+
+@cache
+def _hann(shape: tuple[int, int]) -> NDArray:
+    rows, columns = (np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2 for size in shape)
+    return np.outer(rows, columns)
 
 
 def _without_trend(patch: NDArray) -> NDArray:

@@ -1,0 +1,342 @@
+"""A comparison as plain values and as lines of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isocenter.evaluation.comparison import Row
+from isocenter.evaluation.physics_quality.edges import ARC_MM
+from isocenter.evaluation.physics_quality.hu import SOLID_RADIUS_MM
+from isocenter.evaluation.physics_quality.noise_power import REGION_SIDE_MM
+from isocenter.image.tissue import BODY_THRESHOLD_HU, TISSUES
+
+if TYPE_CHECKING:
+    from isocenter.evaluation.bootstrap import Interval
+    from isocenter.evaluation.comparison import Comparison, NoiseComparison
+    from isocenter.evaluation.fidelity import Fidelity, Protocol
+    from isocenter.evaluation.physics_quality import NoisePowerSpectrum, Sharpness, TransferFunction
+
+MASK_MEANING = {
+    "inside the body": (
+        f"largest connected region of each reference slice above {BODY_THRESHOLD_HU:g} HU, "
+        "holes such as lungs filled, without padding"
+    ),
+    "whole image": "all pixels but padding",
+}
+
+
+def comparison_dict(comparison: Comparison) -> dict[str, Any]:
+    """Plain values, ready for JSON; what has no finite value is None."""
+    return plain(
+        {
+            "slices": _slices(comparison),
+            "acquisition": dict(
+                zip(("reference", "test"), map(asdict, comparison.acquisitions), strict=True)
+            ),
+            "settings": _settings(comparison),
+            "fidelity": [
+                _protocol_dict(pooled.protocol)
+                | _fidelity_dict(pooled)
+                | {"each_slice": [_fidelity_dict(part) for part in parts]}
+                for pooled, parts in zip(
+                    comparison.fidelity, comparison.fidelity_of_slices, strict=True
+                )
+            ],
+            "hu_bias": [
+                {
+                    "tissue": bias.tissue,
+                    "range_hu": TISSUES[bias.tissue],
+                    "reference_hu": bias.reference_hu,
+                    "bias_hu": bias.bias_hu,
+                    "interval_hu": bias.interval_hu,
+                    "num_voxels": bias.num_voxels,
+                }
+                for bias in comparison.hu_bias.values()
+            ],
+            "noise": _noise_dict(comparison.noise),
+            "sharpness": [_sharpness_dict(each) for each in comparison.sharpness.values()],
+            "inter_slice_continuity": _continuity_dict(comparison),
+            "predicted_detectability": {
+                "meaning": "d' of the ideal linear observer for a disc-like lesion, from noise "
+                "power and transfer function; a prediction for linear systems",
+                "lesions": list(comparison.predicted_detectability),
+            },
+            "detectability": None
+            if comparison.detectability is None
+            else comparison.detectability.as_dict(),
+        }
+    )
+
+
+def comparison_rows(comparison: Comparison) -> list[Row]:
+    """Lines for a terminal, four cells each."""
+    return [
+        *_slice_rows(comparison),
+        *_fidelity_rows(comparison.fidelity),
+        *_bias_rows(comparison),
+        *_noise_rows(comparison.noise),
+        *_sharpness_rows(comparison.sharpness.values()),
+        *_continuity_rows(comparison),
+        *_detectability_rows(comparison),
+    ]
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, arrays and NumPy numbers as JSON's own types; non-finite numbers as None."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
+
+
+def _slices(comparison: Comparison) -> dict[str, Any]:
+    of_reference, of_test = comparison.num_slices
+    return {
+        "reference": of_reference,
+        "test": of_test,
+        "compared": len(comparison.pairs),
+        "compared_all": len(comparison.pairs) == of_reference == of_test,
+        "measured_for_noise_and_sharpness": comparison.physics_slices,
+        "spacing_mm": comparison.spacing_mm,
+        "matched_by": "position",
+    }
+
+
+def _settings(comparison: Comparison) -> dict[str, Any]:
+    import isocenter
+
+    return {
+        "isocenter_version": isocenter.__version__,
+        "seed": comparison.seed,
+        "unit_of_intervals": "slices of this one scan; they say nothing about other patients",
+        "masks": MASK_MEANING,
+        "ssim": "Wang 2004: Gaussian of 1.5 pixels, 11 x 11, K1 0.01, K2 0.03, on values mapped "
+        "from the protocol's interval to 0..1, map averaged in the mask",
+        "tissues": f"HU ranges on the smoothed reference, parts thinner than "
+        f"{2 * SOLID_RADIUS_MM:g} mm left out",
+        "noise_region_side_mm": REGION_SIDE_MM,
+        "noise_region_choice": "least structured soft tissue of the reference, parabolic trend "
+        "removed; anatomy that remains counts as low frequencies",
+        "edge_arc_mm": ARC_MM,
+    }
+
+
+def _protocol_dict(protocol: Protocol) -> dict[str, Any]:
+    return {
+        "protocol": protocol.name,
+        "clipped_to_hu": (protocol.low_hu, protocol.high_hu),
+        "data_range_hu": protocol.data_range_hu,
+        "mask": protocol.mask_policy,
+    }
+
+
+def _fidelity_dict(score: Fidelity) -> dict[str, Any]:
+    return {
+        "psnr_db": score.psnr_db,
+        "ssim": score.ssim,
+        "rmse_hu": score.rmse_hu,
+        "identical": score.rmse_hu == 0,
+        "num_voxels": score.num_voxels,
+    }
+
+
+def _noise_dict(noise: NoiseComparison | None) -> dict[str, Any] | None:
+    if noise is None:
+        return None
+    spectra = {
+        "reference": noise.reference,
+        "test": noise.test,
+        "test_minus_reference": noise.difference,
+    }
+    return {
+        "num_regions": noise.reference.num_regions,
+        "region_rows_columns": noise.regions[0].shape,
+        "radial_frequency_per_mm": noise.reference.radial_frequency_per_mm,
+        **{name: _spectrum_dict(spectrum) for name, spectrum in spectra.items()},
+    }
+
+
+def _spectrum_dict(spectrum: NoisePowerSpectrum) -> dict[str, Any]:
+    return {
+        "noise_hu": spectrum.noise_hu,
+        "mean_frequency_per_mm": spectrum.mean_frequency_per_mm,
+        "peak_frequency_per_mm": spectrum.peak_frequency_per_mm,
+        "radial_power_hu2_mm2": spectrum.radial_power_hu2_mm2,
+    }
+
+
+def _sharpness_dict(sharpness: Sharpness) -> dict[str, Any]:
+    return {
+        "edge": sharpness.reference.kind.name,
+        "contrast_hu": sharpness.reference.contrast_hu,
+        "num_arcs": sharpness.reference.num_arcs,
+        "frequency_per_mm": sharpness.reference.frequency_per_mm,
+        "reference": _transfer_dict(sharpness.reference),
+        "test": _transfer_dict(sharpness.test),
+        "f50_ratio": sharpness.f50_ratio,
+        "f50_ratio_standard_error": sharpness.f50_ratio_error,
+        "f10_ratio": sharpness.f10_ratio,
+        "enough_clean_edges": sharpness.is_sure,
+    }
+
+
+def _transfer_dict(function: TransferFunction) -> dict[str, Any]:
+    return {
+        "f50_per_mm": function.f50_per_mm,
+        "f10_per_mm": function.f10_per_mm,
+        "transfer": function.transfer,
+    }
+
+
+def _continuity_dict(comparison: Comparison) -> dict[str, Any] | None:
+    if comparison.continuity is None:
+        return None
+    return asdict(comparison.continuity) | {"ratio": comparison.continuity.ratio}
+
+
+def _slice_rows(comparison: Comparison) -> list[Row]:
+    of_reference, of_test = comparison.num_slices
+    return [
+        Row("Slices", str(of_reference), str(of_test), f"{len(comparison.pairs)} compared"),
+    ]
+
+
+def _fidelity_rows(scores: Iterable[Fidelity]) -> list[Row]:
+    rows = []
+    for score in scores:
+        protocol = score.protocol
+        where = f"{protocol.low_hu:g}..{protocol.high_hu:g} HU, {protocol.mask_policy}"
+        values = (
+            ("PSNR", "identical" if math.isinf(score.psnr_db) else f"{score.psnr_db:.2f} dB"),
+            ("SSIM", f"{score.ssim:.4f}"),
+            ("RMSE", f"{score.rmse_hu:.2f} HU"),
+        )
+        name = protocol.name
+        for measure, value in values:
+            rows.append(Row(f"{measure}, {name} ({where})", "", "", value))
+    return rows
+
+
+def _bias_rows(comparison: Comparison) -> list[Row]:
+    return [
+        Row(
+            f"HU of {bias.tissue} ({TISSUES[bias.tissue][0]:g}..{TISSUES[bias.tissue][1]:g} HU)",
+            f"{bias.reference_hu:.1f} HU",
+            f"{bias.reference_hu + bias.bias_hu:.1f} HU",
+            f"{bias.bias_hu:+.2f} HU{_limits(bias.interval_hu)}",
+        )
+        for bias in comparison.hu_bias.values()
+    ]
+
+
+def _limits(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return ""
+    return f" ({interval.low:+.2f} to {interval.high:+.2f})"
+
+
+def _noise_rows(noise: NoiseComparison | None) -> list[Row]:
+    if noise is None:
+        return [Row("Noise", "no homogeneous soft tissue found", "", "")]
+    one, two = noise.reference, noise.test
+    regions = f"{one.num_regions} regions"
+    return [
+        Row(
+            f"Noise, {regions}",
+            f"{one.noise_hu:.1f} HU",
+            f"{two.noise_hu:.1f} HU",
+            _times(two.noise_hu, one.noise_hu),
+        ),
+        Row(
+            "Noise power, mean frequency",
+            _per_mm(one.mean_frequency_per_mm),
+            _per_mm(two.mean_frequency_per_mm),
+            _times(two.mean_frequency_per_mm, one.mean_frequency_per_mm),
+        ),
+        Row(
+            "Noise power, peak frequency",
+            _per_mm(one.peak_frequency_per_mm),
+            _per_mm(two.peak_frequency_per_mm),
+            _times(two.peak_frequency_per_mm, one.peak_frequency_per_mm),
+        ),
+    ]
+
+
+def _sharpness_rows(sharpness: Iterable[Sharpness]) -> list[Row]:
+    rows = []
+    for each in sharpness:
+        one, two = each.reference, each.test
+        if not each.is_sure:
+            rows.append(Row(f"Edge, {one.kind.name}", "", "", "too few clean edges to tell"))
+            continue
+        edge = f"{one.kind.name} ({one.contrast_hu:.0f} HU, {one.num_arcs} arcs)"
+        f50 = f"{_times(two.f50_per_mm, one.f50_per_mm)} ± {each.f50_ratio_error:.3f}"
+        rows += [
+            Row(f"Edge f50, {edge}", _per_mm(one.f50_per_mm), _per_mm(two.f50_per_mm), f50),
+            Row(
+                f"Edge f10, {one.kind.name}",
+                _per_mm(one.f10_per_mm),
+                _per_mm(two.f10_per_mm),
+                _times(two.f10_per_mm, one.f10_per_mm),
+            ),
+        ]
+    return rows
+
+
+def _continuity_rows(comparison: Comparison) -> list[Row]:
+    found = comparison.continuity
+    if found is None:
+        return []
+    return [
+        Row(
+            f"Difference of neighbouring slices, {found.num_pairs} pairs",
+            f"{found.reference_hu:.1f} HU",
+            f"{found.test_hu:.1f} HU",
+            _times(found.test_hu, found.reference_hu),
+        )
+    ]
+
+
+def _detectability_rows(comparison: Comparison) -> list[Row]:
+    rows = [
+        Row(
+            f"Predicted d', {each.kind.diameter_mm:g} mm, {each.kind.contrast_hu:+g} HU",
+            f"{each.reference:.2f}",
+            f"{each.test:.2f}",
+            f"{_times(each.test, each.reference)} (test blurred: {each.control:.2f})",
+        )
+        for each in comparison.predicted_detectability
+    ]
+    if comparison.detectability is not None:
+        rows += [
+            Row(
+                f"Observed d', {row.processing}, {row.lesion} {row.diameter_mm:g} mm",
+                "",
+                f"{row.d_prime:.2f} ({row.d_prime_low:.2f} to {row.d_prime_high:.2f})",
+                f"x {row.ratio:.2f}",
+            )
+            for row in comparison.detectability.rows
+        ]
+    return rows
+
+
+def _per_mm(frequency: float) -> str:
+    return "not reached" if math.isnan(frequency) else f"{frequency:.3f} /mm"
+
+
+def _times(test: float, reference: float) -> str:
+    return f"x {test / reference:.3f}" if reference > 0 and math.isfinite(test / reference) else ""

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from isocenter.core.errors import UnsuitableScan
+from isocenter.core.volume import Acquisition, Geometry, Volume
+from isocenter.evaluation.compare import COLUMNS, Comparison, evaluate
+from isocenter.evaluation.fidelity import HU_RANGE, Protocol
+
+SPACING_MM = (2.5, 0.8, 0.8)
+SIZE = 224
+
+
+def chest() -> NDArray:
+    """Fat around soft tissue around two lungs, with a little vessel, all blurred a little."""
+    row, column = np.indices((SIZE, SIZE)) - SIZE / 2 + 0.5
+    image = np.full((SIZE, SIZE), -1000.0)
+    image[(row / 80) ** 2 + (column / 100) ** 2 < 1] = -100
+    image[(row / 66) ** 2 + (column / 86) ** 2 < 1] = 50
+    for side in (-1, 1):
+        image[(((row + 18) / 30) ** 2 + ((column - side * 46) / 26) ** 2) < 1] = -850
+    image[(row - 40) ** 2 + (column - 30) ** 2 < 12**2] = 180
+    return ndimage.gaussian_filter(image, 0.8)
+
+
+@pytest.fixture(scope="module")
+def reference() -> Volume:
+    rng = np.random.default_rng(0)
+    array = np.repeat(chest()[None], 4, axis=0) + rng.normal(0, 10, (4, SIZE, SIZE))
+    geometry = Geometry(shape=array.shape, spacing_mm=SPACING_MM, origin_mm=(-90.0, -90.0, 10.0))
+    return Volume(array=array.astype(np.float32), geometry=geometry)
+
+
+def changed(volume: Volume, array: NDArray) -> Volume:
+    return replace(volume, array=array.astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def noisier(reference: Volume) -> Volume:
+    noise = np.random.default_rng(1).normal(0, 20, reference.array.shape)
+    return changed(reference, reference.array + noise + 3)
+
+
+@pytest.fixture(scope="module")
+def comparison(reference: Volume, noisier: Volume) -> Comparison:
+    return evaluate(reference, noisier)
+
+
+def test_planted_noise_and_offset_are_found(comparison: Comparison) -> None:
+    assert comparison.fidelity[0].rmse_hu == pytest.approx(np.hypot(20, 3), rel=0.03)
+    for tissue in ("lung", "fat", "muscle"):
+        assert comparison.hu_bias[tissue].bias_hu == pytest.approx(3, abs=0.5)
+    assert comparison.noise is not None
+    assert comparison.noise.reference.noise_hu == pytest.approx(10, rel=0.1)
+    assert comparison.noise.test.noise_hu == pytest.approx(np.hypot(10, 20), rel=0.1)
+    assert comparison.noise.difference.noise_hu == pytest.approx(20, rel=0.1)
+    assert comparison.continuity is not None
+    assert comparison.continuity.ratio == pytest.approx(np.hypot(1, 2), rel=0.05)
+    assert comparison.sharpness["air or lung to soft tissue"].f50_ratio == pytest.approx(
+        1, abs=0.03
+    )
+
+
+def test_a_blur_shows_as_lost_sharpness_and_coarser_noise(reference: Volume) -> None:
+    blurred = changed(reference, ndimage.gaussian_filter(reference.array, (0, 1.2, 1.2)))
+    found = evaluate(reference, blurred)
+    assert found.noise is not None
+    assert found.sharpness["air or lung to soft tissue"].f50_ratio < 0.7
+    assert (
+        found.noise.test.mean_frequency_per_mm < 0.5 * found.noise.reference.mean_frequency_per_mm
+    )
+    assert all(each.test < 1.1 * each.reference for each in found.predicted_detectability)
+
+
+def test_the_blur_control_never_wins(comparison: Comparison) -> None:
+    assert comparison.predicted_detectability
+    for each in comparison.predicted_detectability:
+        assert each.control <= each.test < each.reference
+
+
+def test_identical_series_are_identical(reference: Volume) -> None:
+    found = evaluate(reference, reference)
+    assert found.fidelity[0].rmse_hu == 0
+    assert all(bias.bias_hu == 0 for bias in found.hu_bias.values())
+    assert found.continuity is not None
+    assert found.continuity.ratio == 1
+    assert found.as_dict()["fidelity"][0]["psnr_db"] is None
+    assert found.as_dict()["fidelity"][0]["identical"]
+    assert any("identical" in row.against_reference for row in found.rows())
+
+
+def test_json_states_range_mask_and_counts(comparison: Comparison, tmp_path: Path) -> None:
+    stored = json.loads(comparison.save_json(tmp_path / "c.json").read_text())
+    by_name = {each["protocol"]: each for each in stored["fidelity"]}
+    assert by_name["HU range"]["data_range_hu"] == 2000
+    assert by_name["abdomen window 400/40"]["clipped_to_hu"] == [-160, 240]
+    assert all(each["mask"] == "inside the body" for each in stored["fidelity"])
+    assert "above -500 HU" in stored["settings"]["masks"]["inside the body"]
+    assert stored["noise"]["num_regions"] > 0
+    assert len(stored["fidelity"][0]["each_slice"]) == 4
+    assert stored["slices"]["compared_all"]
+
+
+def test_rows_fill_the_columns(comparison: Comparison) -> None:
+    rows = comparison.rows()
+    assert all(len(row) == len(COLUMNS) for row in rows)
+    text = "\n".join(" ".join(row) for row in rows)
+    for word in ("PSNR", "SSIM", "RMSE", "HU of lung", "mean frequency", "f50", "neighbouring"):
+        assert word in text
+
+
+def test_a_part_of_the_series_is_compared_and_stated(reference: Volume, noisier: Volume) -> None:
+    x, y, z = (float(value) for value in reference.geometry.position_mm(1))
+    geometry = replace(reference.geometry, shape=(2, SIZE, SIZE), origin_mm=(x, y, z))
+    part = Volume(array=noisier.array[1:3], geometry=geometry)
+    found = evaluate(reference, part)
+    assert found.pairs == ((1, 0), (2, 1))
+    assert found.as_dict()["slices"]["compared_all"] is False
+    assert found.rows()[0].against_reference == "2 compared"
+
+
+def test_padding_counts_nowhere(reference: Volume) -> None:
+    valid = np.ones(reference.array.shape, bool)
+    valid[:, :100] = False
+    padded = replace(reference, valid=valid)
+    spoiled = changed(reference, np.where(valid, reference.array + 4, -3000))
+    whole = Protocol(name="everywhere", low_hu=-1000, high_hu=1000, mask_policy="whole image")
+    found = evaluate(padded, spoiled, protocols=(HU_RANGE, whole))
+    assert found.fidelity[0].rmse_hu == pytest.approx(4, rel=1e-3)
+    assert found.fidelity[1].num_voxels == valid.sum()
+
+
+def test_picture_is_drawn_and_leaves_matplotlib_as_it_was(
+    comparison: Comparison, tmp_path: Path
+) -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    written = comparison.save_picture(tmp_path / "picture.png")
+    assert written.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_scan_without_anything_to_measure_is_still_drawn(tmp_path: Path) -> None:
+    air = Volume(
+        array=np.full((1, 32, 32), -1000, np.float32),
+        geometry=Geometry(shape=(1, 32, 32), spacing_mm=SPACING_MM),
+    )
+    found = evaluate(air, air)
+    assert found.noise is None
+    assert (found.sharpness, found.hu_bias, found.continuity) == ({}, {}, None)
+    json.dumps(found.as_dict(), allow_nan=False)
+    found.save_picture(tmp_path / "air.png")
+
+
+def test_other_units_are_refused(reference: Volume) -> None:
+    with pytest.raises(UnsuitableScan, match="Accepted are volumes in HU"):
+        evaluate(reference, replace(reference, unit="Bq/mL"))
+
+
+@dataclass(frozen=True)
+class CountingSource:
+    """A scan read slice by slice that counts how many slices were asked for at once."""
+
+    volume: Volume
+    asked: list[int]
+
+    @property
+    def geometry(self) -> Geometry:
+        return self.volume.geometry
+
+    @property
+    def acquisition(self) -> Acquisition:
+        return self.volume.acquisition
+
+    def image_hu(self, index: int) -> NDArray:
+        self.asked.append(index)
+        return self.volume.array[index]
+
+    def valid(self, index: int) -> NDArray:
+        return np.ones(self.geometry.shape[1:], bool)
+
+
+def test_a_source_of_slices_is_read_in_order_once(reference: Volume) -> None:
+    source = CountingSource(reference, [])
+    done: list[tuple[int, int]] = []
+    evaluate(source, reference, progress=lambda number, total: done.append((number, total)))
+    assert source.asked[:4] == [0, 1, 2, 3]
+    assert len(source.asked) == 5  # one more for the picture
+    assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+@pytest.mark.real_data
+def test_a_real_quarter_dose_scan_has_twice_the_noise_and_the_same_sharpness(
+    data_folder: Path,
+) -> None:
+    scan = data_folder / "ct" / "real_low_dose" / "B30f_1mm"
+    found = evaluate(scan / "full", scan / "quarter")
+    assert found.noise is not None
+    ratio = found.noise.test.noise_hu / found.noise.reference.noise_hu
+    assert 1.8 < ratio < 2.6
+    assert found.sharpness["air or lung to soft tissue"].f50_ratio == pytest.approx(1, abs=0.03)
