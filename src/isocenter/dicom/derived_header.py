@@ -139,7 +139,10 @@ def classic_header(
 
 def kept_header(source: Dataset) -> Dataset:
     """What stays of a source header: copied, valid, without private and outdated elements."""
-    header = deepcopy(source)
+    header = Dataset()
+    for element in source:
+        if not element.tag.is_private:
+            header.add(deepcopy(element))
     header.remove_private_tags()
     for keyword in NO_LONGER_TRUE:
         if keyword in header:

@@ -71,9 +71,10 @@ def multiframe_header(
     return header
 
 
-def _derived_type(source_type: object) -> list[str]:
-    values = [] if source_type is None or isinstance(source_type, str) else list(source_type)  # type: ignore[call-overload]
-    return ["DERIVED", "PRIMARY", values[2] if len(values) > 2 else "VOLUME", FILTERED]
+def _derived_type(source_type: Sequence[str] | None) -> list[str]:
+    values = list(source_type or ())
+    flavor = values[2] if len(values) > 2 else "VOLUME"
+    return ["DERIVED", "PRIMARY", flavor, FILTERED]
 
 
 def _fill_enhanced(header: Dataset) -> None:

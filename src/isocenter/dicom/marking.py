@@ -113,7 +113,7 @@ def derivation_text(provenance: Provenance, *, earlier: str = "") -> str:
     parts = [
         f"AI-generated: {record.task} by {PRODUCT} {record.product_version}, "
         f"model {_model_name(record)}.",
-        *(f"WARNING, rule overridden: {warning}" for warning in provenance.warnings),
+        *(f"WARNING, rule overridden: {warning.rstrip('.')}." for warning in provenance.warnings),
         provenance.limits,
         provenance.model_description,
         f"Each slice computed from {num_slices} source slice{'s' if num_slices > 1 else ''}.",
@@ -125,7 +125,7 @@ def derivation_text(provenance: Provenance, *, earlier: str = "") -> str:
 
 def comment_text(provenance: Provenance) -> str:
     """Image Comments: what a reader must see first."""
-    warnings = [f"WARNING: {warning}" for warning in provenance.warnings]
+    warnings = [f"WARNING: {warning.rstrip('.')}." for warning in provenance.warnings]
     return fitted(" ".join(["AI ENHANCED, research use.", provenance.limits, *warnings]), 4096)
 
 

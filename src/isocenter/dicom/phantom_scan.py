@@ -31,7 +31,7 @@ def _now() -> datetime:
 def write_phantom_scan(
     volume: Volume, folder: str | Path, *, clock: Callable[[], datetime] = _now
 ) -> list[Path]:
-    """Write a volume in HU as CT Image objects of an invented phantom; returns files in slice order.
+    """Write a volume in HU as CT images of an invented phantom; returns files in slice order.
 
     The same volume gives the same UIDs. Values are rounded to whole HU in [-32768 + 1024, 31743].
 
@@ -40,9 +40,7 @@ def write_phantom_scan(
         OutputRefused: the folder does not exist or holds a series already.
     """
     if volume.unit != "HU":
-        raise ValueError(
-            f"a CT series holds HU, the volume is in {volume.unit!r}; convert it first"
-        )
+        raise ValueError(f"a CT series holds HU, this volume {volume.unit!r}; convert it first")
     if not np.all(np.isfinite(volume.array)):
         raise ValueError("the volume holds values that are not finite")
     folder = empty_place(Path(folder), "IM*.dcm")

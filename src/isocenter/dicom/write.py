@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +91,7 @@ class DerivedSeriesWriter:
     def _write_image(self, index: int, image_hu: NDArray) -> int:
         window = [self._series.header(place) for place in self._window(index)]
         header = classic_header(window, self._provenance, made_at=self._made_at)
-        pixels, num_clipped = changed_pixels(self._series, index, image_hu, header=header)
+        pixels, num_clipped = changed_pixels(self._series, index, image_hu)
         header.PixelData = pixels + b"\0" * (len(pixels) % 2)
         header["PixelData"].VR = _pixel_representation(header)
         save(header, self._path(index), product_version=self._provenance.record.product_version)
@@ -98,7 +99,7 @@ class DerivedSeriesWriter:
 
     def _write_frame(self, index: int, image_hu: NDArray) -> int:
         file = self._multiframe[self._series.sop_instance_uids[index]]
-        pixels, num_clipped = changed_pixels(self._series, index, image_hu, header=file.header)
+        pixels, num_clipped = changed_pixels(self._series, index, image_hu)
         file.write(index, pixels)
         return num_clipped
 
@@ -119,7 +120,7 @@ class DerivedSeriesWriter:
             files[uid] = _MultiframeFile(header, self._path(place), indices, version)
         return files
 
-    def _source_frame(self, index: int, sources: dict[str, Dataset]) -> tuple[Dataset, int]:
+    def _source_frame(self, index: int, sources: Mapping[str, Dataset]) -> tuple[Dataset, int]:
         source = sources[self._series.sop_instance_uids[index]]
         return source, self._series.frame_number(index)
 
@@ -130,7 +131,6 @@ class _MultiframeFile:
     def __init__(
         self, header: Dataset, path: Path, slices: list[int], product_version: str
     ) -> None:
-        self.header = header
         self._path, self._part = path, part_of(path)
         self._places = {index: place for place, index in enumerate(slices)}
         self._frame_bytes = header.Rows * header.Columns * header.BitsAllocated // 8
@@ -142,28 +142,26 @@ class _MultiframeFile:
                 "split the series"
             )
         write_part(header, self._part, product_version=product_version)
-        self._file: BinaryIO = self._part.open("r+b")
-        self._file.seek(0, os.SEEK_END)
         representation = _pixel_representation(header).encode()
-        self._file.write(b"\xe0\x7f\x10\x00" + representation + struct.pack("<HL", 0, length))
-        self._start = self._file.tell()
-        self._file.truncate(self._start + length)
+        with self._part.open("r+b") as file:
+            file.seek(0, os.SEEK_END)
+            file.write(b"\xe0\x7f\x10\x00" + representation + struct.pack("<HL", 0, length))
+            self._start = file.tell()
+            file.truncate(self._start + length)
 
     def write(self, index: int, pixels: bytes) -> None:
-        self._file.seek(self._start + self._places[index] * self._frame_bytes)
-        self._file.write(pixels)
+        with self._part.open("r+b") as file:
+            file.seek(self._start + self._places[index] * self._frame_bytes)
+            file.write(pixels)
 
     def finish(self) -> Path:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with self._part.open("r+b") as file:
+            os.fsync(file.fileno())
         os.replace(self._part, self._path)
         return self._path
 
 
-def changed_pixels(
-    series: CtSeries, index: int, image_hu: NDArray, *, header: Dataset
-) -> tuple[bytes, int]:
+def changed_pixels(series: CtSeries, index: int, image_hu: NDArray) -> tuple[bytes, int]:
     """Stored values of a slice after the change of its HU, as little-endian bytes.
 
     Only the change is rescaled and rounded, so what did not change stays bit for bit, whatever
@@ -172,50 +170,35 @@ def changed_pixels(
     stored = series.stored(index).astype(np.int64)
     if image_hu.shape != stored.shape:
         raise ValueError(f"slice has shape {stored.shape}, got new values of {image_hu.shape}")
-    valid = series.valid(index)
     change_hu = image_hu.astype(np.float64) - series.image_hu(index)
-    change_hu = np.where(valid, change_hu, 0.0)
+    change_hu = np.where(series.valid(index), change_hu, 0.0)
     if not np.all(np.isfinite(change_hu)):
         raise ValueError("new values must be finite in every measured pixel")
+    low, high = series.stored_range(index)
     steps = np.rint(change_hu / series.slope(index))
-    low, high = _stored_range(header)
     wanted = stored + np.clip(steps, low - high, high - low).astype(np.int64)
-    changed = np.where(steps != 0, np.clip(wanted, low, high), stored)
-    changed = _kept_off_padding(changed, stored, header)
-    num_clipped = int(np.count_nonzero((steps != 0) & (changed != wanted)))
-    return _pixel_bytes(changed, header), num_clipped
+    changed = np.clip(wanted, low, high)
+    changed = _kept_off_padding(changed, stored, series.pixel_format(index).padding, (low, high))
+    changed = np.where(steps != 0, changed, stored)
+    return _pixel_bytes(changed, series.bits_allocated(index)), int(np.sum(changed != wanted))
 
 
-def _stored_range(header: Dataset) -> tuple[int, int]:
-    bits = int(header.BitsStored)
-    if header.PixelRepresentation == 1:
-        return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    return 0, (1 << bits) - 1
-
-
-def _kept_off_padding(changed: NDArray, stored: NDArray, header: Dataset) -> NDArray:
-    """Move new values that would read as padding to the next value outside of it."""
-    if "PixelPaddingValue" not in header:
+def _kept_off_padding(
+    changed: NDArray, stored: NDArray, padding: tuple[int, int] | None, limits: tuple[int, int]
+) -> NDArray:
+    """Move new values that would read as padding to the next value on the side they came from."""
+    if padding is None:
         return changed
-    ends = [int(header.PixelPaddingValue)]
-    ends.append(int(header.get("PixelPaddingRangeLimit", ends[0])))
-    bits = int(header.BitsAllocated)
-    if header.PixelRepresentation == 1:
-        ends = [end - (1 << bits) if end >= 1 << (bits - 1) else end for end in ends]
-    first, last = min(ends), max(ends)
-    fell_in = (changed >= first) & (changed <= last) & (changed != stored)
-    low, high = _stored_range(header)
-    above = ((stored > last) | (first <= low)) & (last < high)
-    return np.where(fell_in, np.where(above, last + 1, first - 1), changed)
+    first, last = padding
+    fell_in = (changed >= first) & (changed <= last)
+    upwards = ((stored > last) | (first <= limits[0])) & (last < limits[1])
+    return np.where(fell_in, np.where(upwards, last + 1, first - 1), changed)
 
 
-def _pixel_bytes(values: NDArray, header: Dataset) -> bytes:
-    """Two's complement in the stored bits; High Bit is moved to the top of them.
-
-    Unused high bits repeat the sign, so that readers which do not mask them are right too.
-    """
-    bits = int(header.BitsAllocated)
-    return (values & ((1 << bits) - 1)).astype(f"<u{bits // 8}").tobytes()
+def _pixel_bytes(values: NDArray, bits_allocated: int) -> bytes:
+    """Two's complement. Unused high bits repeat the sign, as readers expect that mask nothing."""
+    words = values & ((1 << bits_allocated) - 1)
+    return words.astype(f"<u{bits_allocated // 8}").tobytes()
 
 
 def _pixel_representation(header: Dataset) -> str:
