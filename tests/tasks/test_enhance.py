@@ -186,8 +186,9 @@ def test_settings_outside_their_range_are_refused(name: str, value: Any) -> None
 def test_unknown_devices_are_refused() -> None:
     assert resolve_device("cpu") == "cpu"
     assert resolve_device("auto") in ("cpu", "cuda")
-    with pytest.raises(InputRefused, match="cpu, cuda, auto"):
-        resolve_device("tpu")
+    for name in ("tpu", "cuda:", "CPU", ""):
+        with pytest.raises(InputRefused, match="cpu, cuda, cuda:N or auto"):
+            resolve_device(name)
 
 
 # The quantity contract

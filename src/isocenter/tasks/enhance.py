@@ -5,6 +5,7 @@ Slices stream through: at any time a few of them are in memory, however long the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 TASK = "ct_enhance"
 STRENGTHS = {"low": 0.25, "medium": 0.5, "high": 1.0}
 MAX_STEPS = 8
-DEVICES = ("cpu", "cuda", "auto")
 # What the model sees where the scanner measured nothing.
 AIR_HU = -1000.0
 SERIES_FOLDER = "enhanced"
@@ -161,7 +161,7 @@ def enhance(
             (0.25), "medium" (0.5), "high" (1).
         samples, steps, seed: see :class:`EnhanceSettings`; without effect at strength 0.
         model: a model folder or a loaded enhancer; None takes the shipped weights.
-        device: "cpu", "cuda" or "auto".
+        device: "cpu", "cuda", "cuda:1" and so on, or "auto".
         series: which series, where ``input`` holds several that fit.
         largest_run: where slices are missing or uneven, take the largest even run of them.
         force: go on with a scan outside the model's range; the warnings are written into the
@@ -175,18 +175,19 @@ def enhance(
     """
     from isocenter.dicom.read import open_ct_series
 
+    device = resolve_device(device)
     settings = EnhanceSettings(
         strength=parse_strength(strength),
         samples=samples,
         steps=steps,
         seed=seed,
-        device=resolve_device(device),
+        device=device.partition(":")[0],
     )
     final = Path(output).expanduser().absolute()
     scan = open_ct_series(
         Path(input).expanduser(), series=series, run="largest" if largest_run else "all"
     )
-    enhancer = _load_model(model, settings.device)
+    enhancer = _load_model(model, device)
     suitability = check_suitability(scan, enhancer.accepted, force=force)
     record = _record(scan, enhancer, settings, suitability.warnings)
     with only_run_for(final):
@@ -203,22 +204,22 @@ def resolve_device(device: str) -> str:
     Raises:
         InputRefused: an unknown name, or "cuda" on a machine without it.
     """
-    if device not in DEVICES:
-        raise InputRefused(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
+    if not re.fullmatch(r"cpu|auto|cuda(:\d+)?", device):
+        raise InputRefused(f"device must be cpu, cuda, cuda:N or auto, got {device!r}")
     if device == "cpu":
         return device
     import torch
 
     if torch.cuda.is_available():
-        return "cuda"
-    if device == "cuda":
-        raise InputRefused("device cuda was asked for, but there is none here; use cpu or auto")
-    return "cpu"
+        return "cuda" if device == "auto" else device
+    if device == "auto":
+        return "cpu"
+    raise InputRefused(f"device {device} was asked for, but there is none here; use cpu or auto")
 
 
 def _load_model(model: str | Path | Enhancer | None, device: str) -> Enhancer:
     if model is None or isinstance(model, str | Path):
-        from isocenter.modelpack.enhancer import load
+        from isocenter.modelpack.ct_enhancer import load
 
         return load(None if model is None else Path(model).expanduser(), device=device)
     return model

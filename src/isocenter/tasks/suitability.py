@@ -242,6 +242,13 @@ def _nearest(value: float, limits: Range) -> float:
     return min(max(value, limits[0]), limits[1])
 
 
+def _between(limits: Range, digits: int, unit: str) -> str:
+    low, high = limits
+    if np.isinf(high):
+        return "any" if low <= 0 else f"at least {low:.{digits}f} {unit}"
+    return f"{low:.{digits}f} to {high:.{digits}f} {unit}"
+
+
 def _body_part(measures: ScanMeasures) -> Finding:
     name = measures.body_part.strip().upper()
     return Finding(
@@ -286,7 +293,7 @@ def _pixel_spacing(measures: ScanMeasures, limits: Range) -> Finding:
         rule="pixel_spacing",
         label="Pixel spacing",
         measured=f"{farthest:.3f} mm",
-        accepted=f"{limits[0]:.2f} to {limits[1]:.2f} mm",
+        accepted=_between(limits, 2, "mm"),
         advice=f"Reconstruct with pixels of {_nearest(farthest, limits):.2f} mm.",
         fits=_within(row_mm, limits) and _within(column_mm, limits),
     )
@@ -298,7 +305,7 @@ def _field_of_view(measures: ScanMeasures, limits: Range) -> Finding:
         rule="field_of_view",
         label="Field of view",
         measured=f"{side:.0f} mm",
-        accepted=f"{limits[0]:.0f} to {limits[1]:.0f} mm",
+        accepted=_between(limits, 0, "mm"),
         advice=f"Reconstruct with a field of view of {_nearest(side, limits):.0f} mm.",
         fits=_within(side, limits),
     )
@@ -311,7 +318,7 @@ def _slice_thickness(measures: ScanMeasures, limits: Range) -> Finding:
         rule="slice_thickness",
         label="Slice thickness",
         measured=f"{thickness:.2f} mm{source}",
-        accepted=f"{limits[0]:.2f} to {limits[1]:.2f} mm",
+        accepted=_between(limits, 2, "mm"),
         advice=f"Reconstruct with slices of {_nearest(thickness, limits):.2f} mm.",
         fits=_within(thickness, limits),
     )
@@ -329,7 +336,7 @@ def _noise(measures: ScanMeasures, limits: Range) -> Finding:
         rule="noise_level",
         label="Noise in soft tissue",
         measured="nothing" if np.isnan(noise) else f"{noise:.1f} HU",
-        accepted=f"{limits[0]:.0f} to {limits[1]:.0f} HU",
+        accepted=_between(limits, 0, "HU"),
         advice=advice,
         fits=_within(noise, limits),
     )
@@ -347,7 +354,7 @@ def _texture(measures: ScanMeasures, limits: Range) -> Finding:
         rule="noise_texture",
         label="Noise texture (mean frequency), which stands for the kernel",
         measured=f"{value} ({kernel})",
-        accepted=f"{limits[0]:.2f} to {limits[1]:.2f} cycles/mm",
+        accepted=_between(limits, 2, "cycles/mm"),
         advice=advice,
         fits=_within(frequency, limits),
     )
