@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from isocenter.physics.ct_kernels import KERNELS, Kernel
+from isocenter.physics.ct_kernels import Kernel, kernel_named
 from isocenter.physics.ct_projection import FanBeam, Spacing, filtered_backprojection, project
 
 WATER_PER_MM = 0.0193
@@ -37,7 +37,7 @@ class BowTie:
     """
 
     cylinder_diameter_mm: float = 320.0
-    strength: float = 0.7
+    strength: float = 0.3
     minimum_transmission: float = 0.03
 
     def transmission(self, geometry: FanBeam) -> NDArray:
@@ -206,27 +206,43 @@ class DoseSimulator:
         return other
 
     def noise_hu(
-        self, dose_fraction: float, kernel: Kernel | str, rng: np.random.Generator
+        self,
+        dose_fraction: float,
+        kernel: Kernel | str,
+        rng: np.random.Generator,
+        *,
+        realizations: int | None = None,
     ) -> NDArray:
-        """What the lower dose adds to the scan, float32 HU in the scan's shape."""
+        """What the lower dose adds to the scan, float32 HU in the scan's shape.
+
+        Args:
+            dose_fraction: new dose over scanned dose.
+            kernel: a :class:`Kernel`, or a name in ``KERNELS``.
+            rng: decides the noise alone.
+            realizations: adds a first axis of so many independent draws, cheaper than one by one.
+        """
         lower = replace(self.dose, dose_fraction=dose_fraction)
-        edges = 1 if self.slice_correlation and len(self.line_integrals) > 1 else 0
-        order = np.clip(
-            np.arange(-edges, len(self.line_integrals) + edges), 0, len(self.line_integrals) - 1
-        )
-        if not edges:
-            order = np.arange(len(self.line_integrals))
-        noise = np.stack(
-            [lower.added_noise(self.line_integrals[i], self.geometry, rng) for i in order]
-        )
-        image = self.reconstruct_hu(noise, kernel)
-        if edges:
-            image = _share_between_slices(image, self.slice_correlation)[edges:-edges]
-        return image.reshape(self._shape)
+        last = len(self.line_integrals) - 1
+        margin = 1 if self.slice_correlation and last > 0 else 0
+        order = np.arange(-margin, last + 1 + margin).clip(0, last)
+        many = np.tile(order, realizations or 1)
+        images = [
+            self.reconstruct_hu(
+                np.stack(
+                    [lower.added_noise(self.line_integrals[i], self.geometry, rng) for i in group]
+                ),
+                kernel,
+            )
+            for group in np.split(many, range(_IMAGES_AT_ONCE, len(many), _IMAGES_AT_ONCE))
+        ]
+        noise = np.concatenate(images).reshape(-1, len(order), *self._shape[-2:])
+        if margin:
+            noise = _share_between_slices(noise, self.slice_correlation)[:, margin:-margin]
+        return noise.reshape(self._shape if realizations is None else (realizations, *self._shape))
 
     def reconstruct_hu(self, sinograms: NDArray, kernel: Kernel | str) -> NDArray:
         """Differences in HU from differences in line integrals, (slice, views, channels)."""
-        kernel = KERNELS[kernel] if isinstance(kernel, str) else kernel
+        kernel = kernel_named(kernel) if isinstance(kernel, str) else kernel
         parts = torch.from_numpy(sinograms)[:, None].split(_IMAGES_AT_ONCE)
         with torch.no_grad():
             images = [
@@ -242,7 +258,8 @@ class DoseSimulator:
         return (torch.cat(images)[:, 0] * (1000 / self.water_per_mm)).numpy()
 
     def _project(self, slices_hu: NDArray, coarseness: int) -> NDArray:
-        attenuation = (torch.from_numpy(slices_hu).float() / 1000 + 1).clamp_(min=0)
+        hu = torch.from_numpy(np.array(slices_hu, dtype=np.float32))
+        attenuation = (hu / 1000 + 1).clamp_(min=0)
         attenuation = attenuation[:, None].to(self._device) * self.water_per_mm
         parts = attenuation.split(_IMAGES_AT_ONCE)
         with torch.no_grad():
@@ -382,12 +399,12 @@ def _interpolate_rays(integrals: Tensor, coarse: FanBeam, fine: FanBeam) -> Tens
 
 
 def _share_between_slices(noise: NDArray, correlation: float) -> NDArray:
-    """Mix neighbours so that variance is kept and neighbours correlate as asked."""
+    """Mix (draw, slice, row, column) so that variance stays and neighbours correlate as asked."""
     # (side, middle, side) with middle^2 + 2 side^2 = 1 and 2 * side * middle = correlation
     middle_squared = (1 + math.sqrt(max(0.0, 1 - 2 * correlation**2))) / 2
     middle = math.sqrt(middle_squared)
     side = math.sqrt((1 - middle_squared) / 2)
     mixed = middle * noise
-    mixed[1:] += side * noise[:-1]
-    mixed[:-1] += side * noise[1:]
+    mixed[:, 1:] += side * noise[:, :-1]
+    mixed[:, :-1] += side * noise[:, 1:]
     return mixed

@@ -91,3 +91,14 @@ KERNELS: dict[str, Kernel] = {
     "BONE": Kernel(half_frequency_per_mm=0.70, order=4.0, boost=0.7, boost_frequency_per_mm=0.5),
 }
 """Scanners' kernels by name. See docs/ct_dose.md for which are measured and which are estimates."""
+
+
+def kernel_named(name: str) -> Kernel:
+    """One of ``KERNELS``, whatever its case."""
+    known = {each.lower(): kernel for each, kernel in KERNELS.items()}
+    try:
+        return known[name.lower()]
+    except KeyError:
+        raise ValueError(
+            f"kernel {name!r} is unknown; known are {', '.join(KERNELS)}, or pass a Kernel"
+        ) from None

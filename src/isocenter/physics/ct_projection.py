@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -154,13 +155,30 @@ def backproject(
 ) -> Tensor:
     """The exact adjoint of :func:`project`: (batch, 1, views, channels) to (batch, 1, *shape)."""
     _check_sinogram(sinogram, geometry)
-    image = sinogram.new_zeros(sinogram.shape[0], 1, *shape, requires_grad=True)
-    with torch.enable_grad():
-        projected = project(image, geometry, spacing_mm)
-        (adjoint,) = torch.autograd.grad(
-            projected, image, sinogram, create_graph=sinogram.requires_grad
-        )
+    adjoint: Tensor = _Adjoint.apply(sinogram, geometry, shape, spacing_mm)
     return adjoint
+
+
+class _Adjoint(torch.autograd.Function):
+    """The gradient of the projection, whose own gradient is the projection again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        sinogram: Tensor,
+        geometry: FanBeam,
+        shape: tuple[int, int],
+        spacing_mm: Spacing,
+    ) -> Tensor:
+        ctx.geometry, ctx.spacing_mm = geometry, spacing_mm
+        image = sinogram.new_zeros(sinogram.shape[0], 1, *shape, requires_grad=True)
+        with torch.enable_grad():
+            projected = project(image, geometry, spacing_mm)
+        return torch.autograd.grad(projected, image, sinogram)[0]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return project(gradients[0], ctx.geometry, ctx.spacing_mm), None, None, None
 
 
 def filtered_backprojection(

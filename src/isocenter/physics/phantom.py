@@ -15,7 +15,6 @@ from scipy import ndimage
 from isocenter.core.seeds import generator_for
 from isocenter.core.volume import Acquisition, Geometry, Volume
 from isocenter.physics.ct_dose import DoseSimulator, photons_for_noise
-from isocenter.physics.ct_kernels import KERNELS
 from isocenter.physics.ct_projection import FanBeam
 from isocenter.physics.phantom_vessels import VesselTree, grow_tree, vessel_level
 
@@ -127,7 +126,7 @@ def _photons(
         middle, spacing_mm=spacing_mm, geometry=simulator.geometry, coarseness=4, photons=3e5
     )
     soft = ndimage.binary_erosion((middle > 0) & (middle < 200), iterations=3)
-    return photons_for_noise(probe, noise_hu=noise_hu, kernel=KERNELS[kernel], mask=soft)
+    return photons_for_noise(probe, noise_hu=noise_hu, kernel=kernel, mask=soft)
 
 
 def _volume(array: NDArray, spacing_mm: tuple[float, float, float], kernel: str) -> Volume:
