@@ -6,6 +6,7 @@ import inspect
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -170,7 +171,7 @@ def test_enhance_passes_every_option_on(stand: Stand, enhanced: SimpleNamespace)
     assert arguments == (Path(SCAN), Path("out"))
     assert options == {
         "series": "1.2",
-        "run": "largest",
+        "largest_run": True,
         "strength": "medium",
         "samples": 2,
         "steps": 8,
@@ -319,6 +320,28 @@ def test_demo_leaves_what_is_there(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["kept"]
 
 
+def test_demo_makes_enhances_and_compares_a_phantom_scan(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from isocenter.modelpack.enhancer import IdentityEnhancer
+    from isocenter.physics import phantom
+
+    stand("isocenter.modelpack.ct_enhancer", "load", IdentityEnhancer())
+    small = partial(phantom.low_dose_phantom, size=160)
+    monkeypatch.setattr(phantom, "low_dose_phantom", small)
+    result = run("demo", "--output", str(tmp_path / "demo"), "--slices", "3")
+    assert result.exit_code == 0, result.stderr
+    assert "PSNR" in result.stdout
+    places = [Path(line.split(":", 1)[1].strip()) for line in result.stdout.splitlines()[-4:]]
+    assert [place.name for place in places] == [
+        "low-dose",
+        "enhanced",
+        "uncertainty",
+        "report.html",
+    ]
+    assert all(place.exists() for place in places)
+
+
 def test_train_takes_known_recipes_only(stand: Stand) -> None:
     result = run("train", "no_such_recipe", "--data", "d", "--output", "o")
     assert result.exit_code == 2
@@ -328,7 +351,7 @@ def test_train_takes_known_recipes_only(stand: Stand) -> None:
 def test_model_prints_the_card_and_the_digest(stand: Stand) -> None:
     card = {"intended_use": "research"}
     model = SimpleNamespace(name="ct", version="1", weights_sha256="ab" * 32, card=card)
-    load = stand("isocenter.modelpack.enhancer", "load", model)
+    load = stand("isocenter.modelpack.ct_enhancer", "load", model)
     result = run("model", "folder")
     assert load.calls == [((Path("folder"),), {})]
     assert "ab" * 32 in result.stdout

@@ -143,7 +143,7 @@ ModelOption = Annotated[
     typer.Option("--model", metavar="FOLDER", help="Model folder; the shipped weights without it."),
 ]
 DeviceOption = Annotated[
-    str, typer.Option("--device", help="Where the network runs: cpu, cuda or auto.")
+    str, typer.Option("--device", help="Where the network runs: cpu, cuda, cuda:N or auto.")
 ]
 ScanArgument = Annotated[
     Path, typer.Argument(metavar="INPUT", help="DICOM file, folder, or tree with several series.")
@@ -193,7 +193,7 @@ def enhance(
             scan,
             output,
             series=series,
-            run="largest" if largest_run else "all",
+            largest_run=largest_run,
             strength=strength,
             samples=samples,
             steps=steps,
@@ -436,7 +436,7 @@ def show_model(
     ] = None,
 ) -> None:
     """Verify a model's weights and print its card."""
-    from isocenter.modelpack.enhancer import load
+    from isocenter.modelpack.ct_enhancer import load
 
     enhancer = load(folder)
     typer.echo(f"{enhancer.name} {enhancer.version}")
