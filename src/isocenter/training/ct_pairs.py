@@ -47,6 +47,8 @@ class TrainingScan:
         array: (slice, row, column) int16 HU.
         spacing_mm: slice, row and column spacing.
         noise_hu: standard deviation in soft tissue.
+        kernel: the reconstruction kernel's name, "" where unknown.
+        slice_thickness_mm: may exceed the spacing, where slices overlap.
     """
 
     name: str
@@ -54,6 +56,8 @@ class TrainingScan:
     array: NDArray
     spacing_mm: tuple[float, float, float]
     noise_hu: float
+    kernel: str = ""
+    slice_thickness_mm: float = 5.0
 
     @property
     def in_plane_mm(self) -> tuple[float, float]:
