@@ -51,6 +51,7 @@ bench: $(READY)
 
 # The versions that were tried together, without addresses or local builds.
 constraints: $(READY)
+	$(INSTALL) -e '.[dev,benchmark]'
 	$(BIN)/uv pip freeze --quiet --python $(BIN)/python --exclude-editable \
 		| sed -n 's/^\([A-Za-z0-9._-]*==[0-9][^+ ]*\).*/\1/p' > constraints.new
 	mv constraints.new constraints.txt
