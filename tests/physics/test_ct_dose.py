@@ -132,7 +132,7 @@ def test_noise_spectrum_rises_like_a_ramp_and_rolls_off():
 
 
 def test_noise_of_a_wide_body_lies_in_horizontal_streaks():
-    wide = noise_of(ellipse_hu(62, 30), realizations=16, electronic_noise=0.0)
+    wide = noise_of(ellipse_hu(62, 30), realizations=16, current_modulation=0.0)
     center = wide[:, 32:48, 32:48]
     along = np.diff(center, axis=2).var()
     across = np.diff(center, axis=1).var()

@@ -65,8 +65,9 @@ class LowerDose:
         dose_fraction: new dose over scanned dose, in (0, 1].
         electronic_noise: standard deviation of a reading, in photons.
         bow_tie: None for an even beam.
-        current_modulation: 0 for a constant tube current; 1 for a current in proportion to the
-            attenuation of each view's thickest part; scanners choose about one half.
+        current_modulation: 0 for a constant tube current; 1 for one that rises and falls over the
+            turn like the factor by which the body weakens the central rays; scanners choose about
+            one half.
         starvation_floor: smallest count whose logarithm is taken, in photons.
     """
 
@@ -74,7 +75,7 @@ class LowerDose:
     dose_fraction: float
     electronic_noise: float = 5.0
     bow_tie: BowTie | None = BowTie()
-    current_modulation: float = 0.0
+    current_modulation: float = 0.5
     starvation_floor: float = 1.0
 
     def __post_init__(self) -> None:
@@ -97,11 +98,7 @@ class LowerDose:
         if self.bow_tie is not None:
             arriving *= self.bow_tie.transmission(geometry)
         if self.current_modulation:
-            thickest = line_integrals.max(axis=-1, keepdims=True)
-            current = np.exp(
-                self.current_modulation * (thickest - thickest.mean(-2, keepdims=True))
-            )
-            arriving *= current / current.mean(axis=-2, keepdims=True)
+            arriving *= _tube_current(line_integrals, self.current_modulation)[..., None]
         return arriving
 
     def added_variance(self, line_integrals: NDArray, geometry: FanBeam) -> NDArray:
@@ -131,6 +128,17 @@ class LowerDose:
         floor = self.starvation_floor
         expected = np.maximum(dose * arriving, floor)
         return -np.log(np.maximum(reading, floor) / expected)
+
+
+def _tube_current(line_integrals: NDArray, modulation: float) -> NDArray:
+    """Relative current of each view, mean one: a wave of twice a turn after the central rays."""
+    middle, reach = line_integrals.shape[-1] // 2, max(1, line_integrals.shape[-1] // 24)
+    central = line_integrals[..., middle - reach : middle + reach].mean(axis=-1)
+    harmonics = np.fft.rfft(central, axis=-1)
+    harmonics[..., :2] = 0
+    harmonics[..., 3:] = 0
+    current = np.exp(modulation * np.fft.irfft(harmonics, n=central.shape[-1], axis=-1))
+    return current / current.mean(axis=-1, keepdims=True)
 
 
 def _thinned(arriving: NDArray, dose: float, rng: np.random.Generator) -> NDArray:
@@ -166,7 +174,7 @@ class DoseSimulator:
         geometry: FanBeam | None = None,
         electronic_noise: float = 5.0,
         bow_tie: BowTie | None = BowTie(),
-        current_modulation: float = 0.0,
+        current_modulation: float = 0.5,
         water_per_mm: float = WATER_PER_MM,
         slice_correlation: float = 0.0,
         coarseness: int = 2,
@@ -281,7 +289,7 @@ def simulate_lower_dose(
     geometry: FanBeam | None = None,
     electronic_noise: float = 5.0,
     bow_tie: BowTie | None = BowTie(),
-    current_modulation: float = 0.0,
+    current_modulation: float = 0.5,
     slice_correlation: float = 0.0,
     device: str | torch.device = "cpu",
 ) -> NDArray:

@@ -79,9 +79,13 @@ RAMP = Kernel(half_frequency_per_mm=1e6)
 KERNELS: dict[str, Kernel] = {
     "B10f": Kernel(half_frequency_per_mm=0.24, order=2.0),
     "B20f": Kernel(half_frequency_per_mm=0.30, order=2.0),
-    "B30f": Kernel(half_frequency_per_mm=0.36, order=2.2),
+    "B30f": Kernel(
+        half_frequency_per_mm=0.392, order=2.94, boost=-0.063, boost_frequency_per_mm=0.279
+    ),
     "B40f": Kernel(half_frequency_per_mm=0.40, order=2.5),
-    "D45f": Kernel(half_frequency_per_mm=0.48, order=3.0, boost=0.3, boost_frequency_per_mm=0.35),
+    "D45f": Kernel(
+        half_frequency_per_mm=0.785, order=5.77, boost=-0.05, boost_frequency_per_mm=0.503
+    ),
     "B50f": Kernel(half_frequency_per_mm=0.55, order=3.0, boost=0.4, boost_frequency_per_mm=0.4),
     "B60f": Kernel(half_frequency_per_mm=0.65, order=4.0, boost=0.8, boost_frequency_per_mm=0.5),
     "B70f": Kernel(half_frequency_per_mm=0.80, order=5.0, boost=1.2, boost_frequency_per_mm=0.6),

@@ -1,0 +1,1 @@
+"""Simulated against real dose reduction: noise level, spectrum and streaks."""

@@ -1,0 +1,153 @@
+"""Compare simulated noise with real quarter-dose scans.
+
+    python -m benchmarks.ct_dose --data FOLDER [--output FOLDER] [--fit]
+
+FOLDER holds SERIES/full/*.dcm and SERIES/quarter/*.dcm. It writes ct_dose.json, ct_dose.md and
+ct_dose.png. With ``--fit`` kernel and photon number are fitted again: on the first two slices of a
+series where it has more, and otherwise (one slice) on the left half of the image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.ct_dose.figure import draw
+from benchmarks.ct_dose.pairs import DosePair, read_pairs
+from benchmarks.ct_dose.simulation import Calibration, fit, mean_spectrum, simulate
+from benchmarks.ct_dose.spectra import Spectrum, measure_spectrum
+from isocenter.physics.ct_kernels import KERNELS
+
+PHOTONS_PER_MAS = {"D45f_3mm": 2850.0, "B30f_1mm": 500.0}
+NUM_FITTED = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One slice; ``spectrum`` ratios are simulated over real."""
+
+    pair: DosePair
+    fitted: bool
+    mask: NDArray
+    simulated_hu: NDArray
+    real: Spectrum
+    simulated: Spectrum
+
+    def figures(self) -> dict[str, float | str | bool]:
+        """What the table shows."""
+        real_hu = float(self.pair.noise_hu[self.mask].std())
+        simulated_hu = float(self.simulated_hu[:, self.mask].std())
+        radial = [_shares(spectrum.radial()[1]) for spectrum in (self.real, self.simulated)]
+        sector = [spectrum.by_direction()[1] for spectrum in (self.real, self.simulated)]
+        return {
+            "slice": self.pair.name,
+            "fitted": self.fitted,
+            "mas": self.pair.exposure_mas,
+            "real_hu": real_hu,
+            "simulated_hu": simulated_hu,
+            "level_ratio": simulated_hu / real_hu,
+            "mean_frequency_real_per_mm": self.real.mean_frequency_per_mm(),
+            "mean_frequency_ratio": self.simulated.mean_frequency_per_mm()
+            / self.real.mean_frequency_per_mm(),
+            "peak_frequency_real_per_mm": self.real.peak_frequency_per_mm(),
+            "peak_frequency_simulated_per_mm": self.simulated.peak_frequency_per_mm(),
+            "radial_misfit": float(np.abs(radial[0] - radial[1]).sum()),
+            "streaks_real": self.real.streak_ratio(),
+            "streaks_simulated": self.simulated.streak_ratio(),
+            "direction_misfit": float(np.abs(sector[0] - sector[1]).mean()),
+        }
+
+
+def main() -> None:
+    """Read, fit if asked, simulate, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--output", type=Path, default=Path("runs/ct_dose"))
+    parser.add_argument("--fit", action="store_true")
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    results, calibrations = [], {}
+    pairs = read_pairs(options.data)
+    for series in sorted({pair.series for pair in pairs}):
+        group = [pair for pair in pairs if pair.series == series]
+        calibrations[series] = _calibration(group, refit=options.fit)
+        print(f"{series}: {calibrations[series]}", flush=True)
+        results += [_compare(pair, calibrations[series], len(group)) for pair in group]
+    report = {
+        "calibrations": {name: asdict(each) for name, each in calibrations.items()},
+        "slices": [result.figures() for result in results],
+        "seconds": time.perf_counter() - started,
+    }
+    (options.output / "ct_dose.json").write_text(json.dumps(report, indent=2))
+    table = _table(report["slices"])
+    (options.output / "ct_dose.md").write_text(table)
+    draw(results, options.output / "ct_dose.png")
+    print(table)
+
+
+def _calibration(group: list[DosePair], *, refit: bool) -> Calibration:
+    first = group[0]
+    if first.kernel not in KERNELS or first.series not in PHOTONS_PER_MAS:
+        refit = True
+    start = Calibration(
+        kernel=KERNELS.get(first.kernel, KERNELS["B40f"]),
+        photons_per_mas=PHOTONS_PER_MAS.get(first.series, 1000.0),
+    )
+    if not refit:
+        return start
+    if len(group) > NUM_FITTED:
+        return fit(group[:NUM_FITTED], [pair.body for pair in group[:NUM_FITTED]], start)
+    return fit(group[:1], [_half(first.body, left=True)], start)
+
+
+def _compare(pair: DosePair, calibration: Calibration, num_slices: int) -> Result:
+    """A lone slice is fitted on its left half and compared on its right one."""
+    alone = num_slices <= NUM_FITTED
+    mask = _half(pair.body, left=False) if alone else pair.body
+    noise = simulate(pair, calibration)
+    return Result(
+        pair=pair,
+        fitted=pair.index < NUM_FITTED and not alone,
+        mask=mask,
+        simulated_hu=noise,
+        real=measure_spectrum(pair.noise_hu, mask, pair.pixel_mm),
+        simulated=mean_spectrum(noise, mask, pair.pixel_mm),
+    )
+
+
+def _half(mask: NDArray, *, left: bool) -> NDArray:
+    middle = mask.shape[1] // 2
+    side = np.arange(mask.shape[1]) < middle
+    return mask & (side if left else ~side)
+
+
+def _shares(power: NDArray) -> NDArray:
+    return power / power.sum()
+
+
+def _table(rows: list[dict]) -> str:
+    lines = [
+        "| slice | mAs | used to fit | real HU | simulated / real | mean frequency, 1/mm "
+        "| simulated / real | radial misfit | streak ratio, real | simulated | direction misfit |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['slice']} | {row['mas']:.0f} | {'yes' if row['fitted'] else 'no'} "
+        f"| {row['real_hu']:.1f} | {row['level_ratio']:.2f} "
+        f"| {row['mean_frequency_real_per_mm']:.3f} | {row['mean_frequency_ratio']:.2f} "
+        f"| {row['radial_misfit']:.1%} | {row['streaks_real']:.2f} "
+        f"| {row['streaks_simulated']:.2f} | {row['direction_misfit']:.1%} |"
+        for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
