@@ -215,6 +215,15 @@ def test_codestream_of_another_size_never_reaches_a_codec(write_classic_ct, synt
     monkeypatch.setattr(decoder, "_ask", lambda *_: pytest.fail("reached the codec"))
     with pytest.raises(UnreadableInput, match="cannot be decoded"):
         decoder.decode(frame, transfer_syntax=syntax, **FRAME | {"rows": 4000})
+    marker, distance = {
+        JPEG2000Lossless: (b"\xff\x4f\xff\x51", 41),
+        JPEGLSLossless: (b"\xff\xf7", 9),
+        JPEGLosslessSV1: (b"\xff\xc3", 9),
+    }[syntax]
+    color = bytearray(frame)
+    color[color.index(marker) + distance] = 3  # components
+    with pytest.raises(UnreadableInput, match="cannot be decoded"):
+        decoder.decode(bytes(color), transfer_syntax=syntax, **FRAME)
     with pytest.raises(UnreadableInput, match="cannot be decoded"):
         decoder.decode(b"", transfer_syntax=syntax, **FRAME)
 

@@ -88,6 +88,7 @@ CASES = [
     ("geometry", {"ImagePositionPatient": ["1e20", "0", "0"]}, "impossible"),
     ("orientation", {"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "perpendicular"),
     ("orientation", {"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]}, "perpendicular"),
+    ("orientation", {"ImageOrientationPatient": ["1e300", 0, 0, 0, "1e300", 0]}, "unit vectors"),
     ("already_enhanced", {"SyntheticData": "YES"}, "original series"),
     ("identity", {"SOPInstanceUID": ""}, "SOP Instance UID"),
     ("bit_depth", {"BitsAllocated": 12}, "12 bits"),

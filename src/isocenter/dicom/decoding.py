@@ -128,21 +128,21 @@ def _start_worker() -> subprocess.Popen[bytes]:
 
 
 def declares_size(frame: bytes, transfer_syntax: str, *, rows: int, columns: int) -> bool:
-    """Whether a codestream says it has this size, so that no decoder allocates for another.
+    """Whether a codestream says that it is one plane of this size; no decoder shall allocate more.
 
     RLE has no size of its own; there the decoded length is bounded by the decoder.
     """
     if transfer_syntax == "1.2.840.10008.1.2.5":
         return True
     if frame[:2] == b"\xff\xd8":
-        return _jpeg_size(frame) == (rows, columns)
-    return _jpeg2000_size(frame) == (rows, columns)
+        return _jpeg_size(frame) == (rows, columns, 1)
+    return _jpeg2000_size(frame) == (rows, columns, 1)
 
 
-def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
-    """Rows and columns of the first start-of-frame segment of JPEG or JPEG-LS."""
+def _jpeg_size(frame: bytes) -> tuple[int, int, int] | None:
+    """Rows, columns and components of the first start-of-frame segment of JPEG or JPEG-LS."""
     place = 2
-    while place + 9 <= len(frame) and frame[place] == 0xFF:
+    while place + 10 <= len(frame) and frame[place] == 0xFF:
         marker = frame[place + 1]
         if marker == 0xFF:  # fill byte
             place += 1
@@ -150,18 +150,19 @@ def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
         is_frame = 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
         if is_frame or marker == 0xF7:
             rows = int.from_bytes(frame[place + 5 : place + 7], "big")
-            return rows, int.from_bytes(frame[place + 7 : place + 9], "big")
+            return rows, int.from_bytes(frame[place + 7 : place + 9], "big"), frame[place + 9]
         place += 2 + int.from_bytes(frame[place + 2 : place + 4], "big")
     return None
 
 
-def _jpeg2000_size(frame: bytes) -> tuple[int, int] | None:
-    """Rows and columns of the SIZ segment, in a bare codestream or inside JP2 boxes."""
+def _jpeg2000_size(frame: bytes) -> tuple[int, int, int] | None:
+    """Rows, columns and components of the SIZ segment, in a bare codestream or inside JP2 boxes."""
     start = frame[: 2**16].find(b"\xff\x4f\xff\x51")
-    if start < 0 or len(frame) < start + 24:
+    if start < 0 or len(frame) < start + 42:
         return None
     words = [int.from_bytes(frame[i : i + 4], "big") for i in range(start + 8, start + 24, 4)]
-    return words[1] - words[3], words[0] - words[2]
+    components = int.from_bytes(frame[start + 40 : start + 42], "big")
+    return words[1] - words[3], words[0] - words[2], components
 
 
 frame_decoder = FrameDecoder()

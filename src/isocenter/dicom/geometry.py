@@ -18,6 +18,15 @@ MAX_SHIFT_MM = 0.1  # positions are often rounded to a tenth of a millimetre
 MAX_SPACING_MM = 100.0
 
 
+def not_unit_vectors() -> UnsuitableScan:
+    """The refusal of an Image Orientation (Patient) that is none."""
+    return UnsuitableScan(
+        "the image orientation is not a pair of perpendicular unit vectors; "
+        "export the series from the scanner or archive again",
+        reason="orientation",
+    )
+
+
 def plane_directions(orientation: Sequence[float]) -> tuple[NDArray, NDArray, NDArray]:
     """Unit vectors (normal, row direction, column direction) of Image Orientation (Patient).
 
@@ -28,11 +37,7 @@ def plane_directions(orientation: Sequence[float]) -> tuple[NDArray, NDArray, ND
     lengths = np.linalg.norm(column), np.linalg.norm(row)
     off_unit = max(abs(length - 1) for length in lengths)
     if not off_unit < 0.01 or not abs(column @ row) < 0.01:
-        raise UnsuitableScan(
-            "the image orientation is not a pair of perpendicular unit vectors; "
-            "export the series from the scanner or archive again",
-            reason="orientation",
-        )
+        raise not_unit_vectors()
     column, row = column / lengths[0], row / lengths[1]
     normal = np.cross(column, row)
     return normal / np.linalg.norm(normal), row, column
@@ -42,7 +47,7 @@ def even_runs(positions_mm: NDArray) -> list[range]:
     """Longest stretches of even steps, found from the start onwards.
 
     Positions, ascending along the normal, may be rounded to a tenth of a millimetre. Neighbouring
-    runs share no more than one slice. A step that is 30 % off, or a drift of 0.2 mm, ends a run.
+    runs share no more than one slice. A position 0.2 mm off, or half a step, ends a run.
     """
     runs: list[range] = []
     start, count = 0, len(positions_mm)
@@ -63,7 +68,7 @@ def _continues(positions_mm: NDArray) -> bool:
         return True
     step = (positions_mm[-2] - positions_mm[0]) / (len(positions_mm) - 2)
     expected = positions_mm[0] + (len(positions_mm) - 1) * step
-    tolerance = min(0.2, 0.3 * step) + 0.01 * step
+    tolerance = min(0.21, 0.45 * step) + 0.01 * step
     return bool(abs(positions_mm[-1] - expected) <= tolerance)
 
 
@@ -103,7 +108,7 @@ def stack_geometry(
     if count > 1:
         step = float((positions[-1] - positions[0]) @ normal) / (count - 1)
     else:
-        step = slice_thickness_mm or 1.0
+        step = min(slice_thickness_mm or 1.0, MAX_SPACING_MM)
     return Geometry(
         shape=(count, rows, columns),
         spacing_mm=(step, float(pixel_spacing_mm[0]), float(pixel_spacing_mm[1])),

@@ -16,6 +16,7 @@ from isocenter.dicom.geometry import (
     SPACING_TOLERANCE,
     even_runs,
     is_sheared,
+    not_unit_vectors,
     plane_directions,
     sideways_shift_mm,
 )
@@ -147,6 +148,8 @@ def _check_placed(frames: Sequence[Frame]) -> None:
                 "pixel spacing are needed); export the original CT images",
                 reason="geometry",
             )
+        if max(map(abs, frame.orientation)) > 1.01:
+            raise not_unit_vectors()
         spacing_fits = all(0 < step <= MAX_SPACING_MM for step in frame.pixel_spacing_mm)
         if not spacing_fits or max(map(abs, frame.position_mm)) > MAX_POSITION_MM:
             raise UnsuitableScan(
