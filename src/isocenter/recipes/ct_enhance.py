@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from isocenter.core.seeds import derived_seed
@@ -129,6 +130,13 @@ class PlainRegressor(nn.Module):
         """Map windows in HU to the middle slice in HU."""
         middle = window_BCHW[:, self.context : self.context + 1]
         return middle + HU_SCALE * self.network(window_BCHW / HU_SCALE).float()
+
+
+def load_plain(weights: Path) -> PlainRegressor:
+    """The baseline from its safetensors file, ready to judge."""
+    plain = PlainRegressor(ct_enhance())
+    plain.load_state_dict({name: part.float() for name, part in load_file(weights).items()})
+    return plain.eval()
 
 
 def _middle(batch: Batch) -> Tensor:

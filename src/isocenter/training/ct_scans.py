@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,17 @@ _UNKNOWN_THICKNESS_MM = 5.0
 
 
 def read_training_scans(
-    data: Path, *, progress: Callable[[int, int], None] | None = None
+    data: Path,
+    *,
+    patients: Container[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[TrainingScan]:
     """Read every scan that ``ct/index.json`` lists below ``ct/train``.
 
     Args:
         data: folder that holds ``ct/index.json``. An entry names a folder of one series, or lists
             single slices in ``per_slice``.
+        patients: read these only; all where absent.
         progress: called with the number of entries done and in all.
 
     Raises:
@@ -42,16 +46,22 @@ def read_training_scans(
     for done, entry in enumerate(entries):
         folder = data / "ct" / "train" / entry["id"]
         if folder.is_dir():
-            single = "per_slice" in entry
-            scans += _single_slices(folder, entry) if single else [_run(folder, entry)]
+            scans += _scans_of(folder, entry, patients)
         if progress:
             progress(done + 1, len(entries))
     return scans
 
 
-def _single_slices(folder: Path, entry: dict[str, Any]) -> list[TrainingScan]:
+def _scans_of(
+    folder: Path, entry: dict[str, Any], patients: Container[str] | None
+) -> list[TrainingScan]:
+    if "per_slice" not in entry:
+        wanted = patients is None or entry["patient_id"] in patients
+        return [_run(folder, entry)] if wanted else []
     scans = []
     for one in entry["per_slice"]:
+        if patients is not None and one["patient"] not in patients:
+            continue
         volume = read_volume(folder / one["file"])
         thickness = volume.acquisition.slice_thickness_mm or _UNKNOWN_THICKNESS_MM
         scans.append(

@@ -1,0 +1,84 @@
+"""Our images of a slice, and how long each took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from isocenter.core.seeds import derived_seed
+from isocenter.modelpack.ct_enhancer import CtEnhancer
+from isocenter.recipes.ct_enhance import PlainRegressor
+
+Result = TypeVar("Result")
+
+STEPS = 4
+PLAIN = "plain regressor"
+MEAN = "mean (strength 0)"
+MEDIUM = "strength 0.5"
+SAMPLE = "strength 1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OurImages:
+    """Images by name, seconds by the same names, and the interval around the mean."""
+
+    images: dict[str, NDArray]
+    seconds: dict[str, float]
+    lower_hu: NDArray
+    upper_hu: NDArray
+
+
+def our_images(
+    model: CtEnhancer,
+    plain: PlainRegressor,
+    window_hu: NDArray,
+    *,
+    spacing_mm: tuple[float, float],
+    seed: int,
+) -> OurImages:
+    """The plain regressor, the mean, and the two strengths that take a sample."""
+    plain_image, plain_seconds = _timed(lambda: plain_result(plain, window_hu))
+    estimate, mean_seconds = _timed(lambda: model.estimate(window_hu, spacing_mm=spacing_mm))
+    sample, sample_seconds = _timed(
+        lambda: model.sample(
+            window_hu,
+            estimate,
+            spacing_mm=spacing_mm,
+            steps=STEPS,
+            seed=derived_seed(seed, "benchmark"),
+        )
+    )
+    mean = estimate.mean_hu
+    both = mean_seconds + sample_seconds
+    images = {
+        PLAIN: plain_image,
+        MEAN: mean,
+        MEDIUM: mean + 0.5 * (sample - mean),
+        SAMPLE: sample,
+    }
+    return OurImages(
+        # A stored CT holds whole HU.
+        images={name: np.rint(image) for name, image in images.items()},
+        seconds={PLAIN: plain_seconds, MEAN: mean_seconds, MEDIUM: both, SAMPLE: both},
+        lower_hu=estimate.lower_hu,
+        upper_hu=estimate.upper_hu,
+    )
+
+
+@torch.inference_mode()
+def plain_result(plain: PlainRegressor, window_hu: NDArray) -> NDArray:
+    """The baseline network on one (2 * context + 1, row, column) window."""
+    window = torch.from_numpy(np.ascontiguousarray(window_hu, np.float32))[None]
+    return plain(window)[0, 0].numpy()
+
+
+def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    started = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - started
