@@ -255,9 +255,9 @@ class _VolumeSlices:
 
 def _opened(scan: Scan, series: str | None) -> SliceSource:
     if isinstance(scan, str | Path):
-        from isocenter.dicom.read import read_volume
+        from isocenter.dicom.read import open_ct_series
 
-        scan = read_volume(scan, series=series)
+        return open_ct_series(scan, series=series, accept_enhanced=True)
     if not isinstance(scan, Volume):
         return scan
     if scan.unit != "HU":

@@ -289,11 +289,7 @@ def _draw_bias(axes: Axes, bias: dict[str, TissueBias]) -> None:
         )
     axes.set_xticks(place, list(bias), fontsize=10)
     intervals_of = "95 % intervals over slices of this scan; " if known.any() else ""
-    note = f"{intervals_of}grey: ±2 HU"
-    axes.text(
-        0.5, 0.975, note, transform=axes.transAxes, fontsize=8.5, ha="center", va="top",
-        color="#606060",
-    )  # fmt: skip
+    axes.set_xlabel(f"{intervals_of}grey: ±2 HU", fontsize=9)
 
 
 def _error_bars(values: NDArray, reach: NDArray) -> NDArray:
