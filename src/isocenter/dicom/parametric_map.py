@@ -142,6 +142,7 @@ def write_parametric_map(
     for number, (first, values) in enumerate(_chunks(frames, len(series), chunk), start=1):
         slices = _source_slices(series, range(first, first + len(values)))
         dataset = _parametric_map(series, slices, values, kind, provenance, number)
+        _order_frames(dataset, slices, values)
         _complete(dataset, slices, kind, provenance)
         mark(dataset, provenance, made_at=made_at)
         path = folder / f"UM{number:04d}.dcm"
@@ -283,6 +284,21 @@ def _group(source: _SourceSlice, keyword: str) -> Dataset:
     own = source.header.PerFrameFunctionalGroupsSequence[source.frame]
     shared = source.header.SharedFunctionalGroupsSequence[0]
     return (own if keyword in own else shared)[keyword].value[0]
+
+
+def _order_frames(dataset: Dataset, slices: Sequence[_SourceSlice], values: NDArray) -> None:
+    """Put the frames into slice order; highdicom has an order of its own."""
+    groups = dataset.PerFrameFunctionalGroupsSequence
+    positions = np.array([group.PlanePositionSequence[0].ImagePositionPatient for group in groups])
+    ordered = []
+    for place, source in enumerate(slices):
+        distances = np.linalg.norm(positions.astype(float) - np.array(_plane(source)[0]), axis=1)
+        group = groups[int(distances.argmin())]
+        group.FrameContentSequence[0].DimensionIndexValues = place + 1
+        ordered.append(group)
+    assert len({id(group) for group in ordered}) == len(groups)
+    dataset.PerFrameFunctionalGroupsSequence = ordered
+    dataset.FloatPixelData = values.astype("<f4").tobytes()
 
 
 def _complete(

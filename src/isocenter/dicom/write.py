@@ -176,7 +176,8 @@ def changed_pixels(series: CtSeries, index: int, image_hu: NDArray) -> tuple[byt
         raise ValueError("new values must be finite in every measured pixel")
     low, high = series.stored_range(index)
     steps = np.rint(change_hu / series.slope(index))
-    wanted = stored + np.clip(steps, low - high, high - low).astype(np.int64)
+    beyond = 2 * (high - low)  # far enough outside to count as clipped, and no overflow
+    wanted = stored + np.clip(steps, -beyond, beyond).astype(np.int64)
     changed = np.clip(wanted, low, high)
     changed = _kept_off_padding(changed, stored, series.pixel_format(index).padding, (low, high))
     changed = np.where(steps != 0, changed, stored)

@@ -1,0 +1,159 @@
+"""Marks that survive what happens to an object on its way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+
+from isocenter.core.record import RunRecord
+from isocenter.dicom.marking import (
+    AI_ENHANCED,
+    NOISE_REDUCTION,
+    PROCESSING_EQUIPMENT,
+    PRODUCT,
+    SYNTHESIZING_EQUIPMENT,
+    Provenance,
+    code_item,
+    derivation_text,
+    is_enhanced,
+    mark,
+)
+from isocenter.dicom.read import open_ct_series
+from isocenter.dicom.uids import derived_uid, device_uid
+from isocenter.dicom.write import DerivedSeriesWriter, write_parametric_map
+
+# What the Basic Profile of PS3.15 removes of what we write (Table E.1-1, 2024e).
+REMOVED_BY_BASIC_PROFILE = """
+DerivationDescription SeriesDescription StudyDescription ImageComments ContributionDescription
+ContributionDateTime SourceImageSequence ReferencedSeriesSequence RelatedSeriesSequence StationName
+InstitutionName DeviceSerialNumber InstanceCreatorUID
+""".split()
+MADE_AT = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def provenance(**changes: Any) -> Provenance:
+    record = RunRecord(
+        task="ct_enhance",
+        product_version="0.1.0",
+        model_name="test-model",
+        model_version="1",
+        weights_sha256="ab" * 32,
+        settings={"strength": 1.0},
+    )
+    return Provenance(**({"record": record, "model_description": "A test."} | changes))
+
+
+def equipment(manufacturer: str, purpose: tuple[str, str, str]) -> Dataset:
+    item = Dataset()
+    item.Manufacturer = manufacturer
+    item.PurposeOfReferenceCodeSequence = [code_item(purpose)]
+    return item
+
+
+def deidentified(dataset: Dataset) -> Dataset:
+    """Without texts, dates, private elements and with other UIDs, also inside sequences."""
+
+    def clean(part: Dataset, element: Any) -> None:
+        if element.keyword in REMOVED_BY_BASIC_PROFILE or element.tag.is_private:
+            del part[element.tag]
+        elif element.VR == "UI" and element.keyword not in ("SOPClassUID", "CodingSchemeUID"):
+            element.value = derived_uid("deidentified", str(element.value))
+
+    dataset.walk(clean)
+    return dataset
+
+
+@pytest.mark.parametrize("kind", ["classic", "enhanced", "map"])
+def test_marks_survive_deidentification(
+    write_classic_ct: Any, write_enhanced_ct: Any, tmp_path: Path, kind: str
+) -> None:
+    scan = (write_enhanced_ct if kind == "enhanced" else write_classic_ct)(shape=(3, 12, 10))
+    series = open_ct_series(scan.folder)
+    if kind == "map":
+        maps = (np.ones((12, 10), np.float32) for _ in range(3))
+        (path,) = write_parametric_map(
+            series, tmp_path, maps, provenance=provenance(), label="MAP", description="Ones."
+        )
+    else:
+        writer = DerivedSeriesWriter(series, tmp_path, provenance=provenance())
+        for index in range(3):
+            writer.write(index, series.image_hu(index))
+        path = writer.finish()[0]
+    dataset = deidentified(pydicom.dcmread(path))
+    assert "DerivationDescription" not in dataset
+    assert is_enhanced(dataset)
+    assert dataset.SyntheticData == "YES"
+    assert dataset.ContentQualification == "RESEARCH"
+    assert dataset.ImageType[0] == "DERIVED"
+
+
+def test_each_mark_is_enough() -> None:
+    by_type, by_code, by_equipment = Dataset(), Dataset(), Dataset()
+    by_type.ImageType = ["DERIVED", "SECONDARY", "AXIAL", AI_ENHANCED]
+    by_code.DerivationCodeSequence = [code_item(NOISE_REDUCTION)]
+    by_equipment.ContributingEquipmentSequence = [equipment(PRODUCT, PROCESSING_EQUIPMENT)]
+    assert all(map(is_enhanced, (by_type, by_code, by_equipment)))
+
+
+def test_frames_are_looked_into() -> None:
+    dataset, group, derivation = Dataset(), Dataset(), Dataset()
+    derivation.DerivationCodeSequence = [code_item(NOISE_REDUCTION)]
+    group.DerivationImageSequence = [derivation]
+    dataset.PerFrameFunctionalGroupsSequence = [group]
+    assert is_enhanced(dataset)
+
+
+def test_neither_a_phantom_nor_another_product_counts_as_enhanced() -> None:
+    phantom, other = Dataset(), Dataset()
+    phantom.SyntheticData = "YES"
+    phantom.ContributingEquipmentSequence = [equipment(PRODUCT, SYNTHESIZING_EQUIPMENT)]
+    other.ImageType = "ORIGINAL"
+    other.ContributingEquipmentSequence = [equipment("Other", PROCESSING_EQUIPMENT)]
+    assert not is_enhanced(Dataset())
+    assert not is_enhanced(phantom)
+    assert not is_enhanced(other)
+
+
+def test_faithfulness_signed_off_writes_no_but_never_over_a_synthetic_source() -> None:
+    measured, synthetic = Dataset(), Dataset()
+    synthetic.SyntheticData = "YES"
+    for dataset in (measured, synthetic):
+        mark(dataset, provenance(synthetic=False), made_at=MADE_AT)
+    assert (measured.SyntheticData, synthetic.SyntheticData) == ("NO", "YES")
+
+
+def test_warnings_come_before_what_may_be_cut_off() -> None:
+    text = derivation_text(
+        provenance(model_description="word " * 500, forced_warnings=("noise 90 HU",))
+    )
+    assert len(text) == 1024 or text.endswith("...")
+    assert text.index("noise 90 HU") < text.index("word")
+
+
+def test_other_coding_schemes_stay() -> None:
+    dataset, scheme = Dataset(), Dataset()
+    scheme.CodingSchemeDesignator = "99OTHER"
+    dataset.CodingSchemeIdentificationSequence = [scheme]
+    mark(dataset, provenance(), made_at=MADE_AT)
+    mark(dataset, provenance(), made_at=MADE_AT)
+    designators = [
+        item.CodingSchemeDesignator for item in dataset.CodingSchemeIdentificationSequence
+    ]
+    assert designators == ["99OTHER", "99ISOCENTER"]
+
+
+def test_uids_are_valid_and_depend_on_every_part() -> None:
+    uids = {derived_uid(*parts) for parts in (("a", "b"), ("a", "c"), ("b", "b"), ("ab", ""))}
+    assert len(uids) == 4
+    for uid in map(pydicom.uid.UID, uids):
+        assert uid.is_valid
+        assert uid.startswith("2.25.")
+        assert int(uid.split(".")[2]) < 2**128
+    assert device_uid("aa") != device_uid("bb")
+    assert derived_uid("a", "b") == "2.25." + derived_uid("a", "b").split(".")[2]
