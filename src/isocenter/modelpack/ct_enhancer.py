@@ -124,7 +124,9 @@ class CtEnhancer:
 
 
 def _frozen(module: Module, device: str) -> Module:
-    return module.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    module.to(device)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return module.eval().requires_grad_(False)
 
 
 def save_ct_enhancer(model: CtEnhancer, folder: Path, *, documents: dict[str, str]) -> str:
@@ -230,9 +232,8 @@ def verify(folder: Path) -> str:
             f"no {CHECKSUMS} in the model folder; expected a folder made by `isocenter train` or "
             "the one that comes with the package"
         )
-    expected = dict(
-        reversed(line.split("  ", 1)) for line in listing.read_text().splitlines() if line
-    )
+    lines = [line.split("  ", 1) for line in listing.read_text().splitlines() if "  " in line]
+    expected = {name: digest for digest, name in lines}
     found = _digests(folder)
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):

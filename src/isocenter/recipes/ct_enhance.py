@@ -7,22 +7,42 @@ its own, and all is packed.
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from isocenter import __version__
 from isocenter.core.seeds import derived_seed
 from isocenter.diffusion.bridge import MeanBridgeScheduler
+from isocenter.modelpack.calibration import CLASSES, Calibration
+from isocenter.modelpack.ct_enhancer import CtEnhancer, chosen_device, save_ct_enhancer
 from isocenter.modelpack.ct_mean import HU_SCALE, CtMeanModel
 from isocenter.modelpack.ct_texture import CtTextureModel, spread_hu
+from isocenter.modelpack.enhancer import AcceptedScans
 from isocenter.networks.restoration_unet import RestorationUNet
+from isocenter.recipes import ct_enhance_card
+from isocenter.recipes.ct_calibration import COVERAGE, NOISE_LEVELS_HU, calibrate
+from isocenter.recipes.ct_cases import simulated_cases
 from isocenter.training.ct_pairs import CtPairs, PairSettings, TrainingScan
+from isocenter.training.ct_scans import read_training_scans
 from isocenter.training.loop import Batch, Learner, LoopSettings, Trainer
 from isocenter.training.losses import body_weight, gain_db, mean_loss
+
+MODEL_VERSION = "1.0"
+CALIBRATION_DOSES = (0.1, 0.25, 0.5)
+ACCEPTED = AcceptedScans(
+    pixel_spacing_mm=(0.5, 1.4),
+    field_of_view_mm=(250.0, 710.0),
+    slice_thickness_mm=(0.5, 10.0),
+    noise_hu=(5.0, 200.0),
+    noise_mean_frequency_per_mm=(0.08, 0.80),
+)
 
 # Patients by the names under which the public collections publish them.
 TEST_PATIENTS = (
@@ -261,3 +281,95 @@ def fit(
     if resume:
         trainer.resume()
     trainer.fit(make_pairs, validation_batches(recipe, parts["validation"]))
+
+
+def train(*, data: Path, output: Path, resume: bool = False, device: str = "cpu") -> Path:
+    """Fit both stages, calibrate and pack: everything from scans to a model folder.
+
+    Args:
+        data: folder that holds ``ct/index.json`` and ``ct/train``.
+        output: ``mean`` and ``texture`` keep checkpoints there, ``model`` is the result.
+        resume: go on from the last checkpoints.
+        device: "cpu", or "auto" to use a GPU that is there.
+
+    Returns:
+        The model folder.
+    """
+    chosen_device(device)
+    recipe = ct_enhance()
+    scans = read_training_scans(data)
+    parts = split(scans)
+    torch.manual_seed(derived_seed(recipe.seed, "mean") % 2**32)
+    learners = [mean_learner(recipe), plain_learner(recipe)]
+    fit(learners, recipe, recipe.mean, parts, output / "mean", resume=resume)
+    mean = best_mean(recipe, output / "mean")
+    torch.manual_seed(derived_seed(recipe.seed, "texture") % 2**32)
+    learner = texture_learner(recipe, mean)
+    fit([learner], recipe, recipe.texture, parts, output / "texture", resume=resume)
+    return pack(recipe, parts, data=data, output=output)
+
+
+def best_mean(recipe: CtEnhanceRecipe, folder: Path) -> CtMeanModel:
+    """Stage one with the averaged weights of its best validation."""
+    model = mean_learner(recipe).network
+    assert isinstance(model, CtMeanModel)
+    model.load_state_dict(torch.load(folder / "mean.pt", map_location="cpu", weights_only=True))
+    return model.eval().requires_grad_(False)
+
+
+def best_texture(recipe: CtEnhanceRecipe, mean: CtMeanModel, folder: Path) -> CtTextureModel:
+    """Stage two with the averaged weights of its best validation."""
+    model = texture_learner(recipe, mean).network
+    assert isinstance(model, CtTextureModel)
+    state = torch.load(folder / "texture.pt", map_location="cpu", weights_only=True)
+    model.load_state_dict(state)
+    return model.eval().requires_grad_(False)
+
+
+def pack(
+    recipe: CtEnhanceRecipe, parts: dict[str, list[TrainingScan]], *, data: Path, output: Path
+) -> Path:
+    """Calibrate the best weights of both stages and write the model folder."""
+    mean = best_mean(recipe, output / "mean")
+    patients = {part: len({scan.patient for scan in scans}) for part, scans in parts.items()}
+    card = ct_enhance_card.facts(version=MODEL_VERSION, training=parts["train"], patients=patients)
+    model = CtEnhancer(
+        mean=mean,
+        texture=best_texture(recipe, mean, output / "texture"),
+        calibration=uncalibrated(),
+        accepted=ACCEPTED,
+        card=card,
+    )
+    cases = simulated_cases(
+        parts["calibration"],
+        dose_fractions=CALIBRATION_DOSES,
+        seed=derived_seed(recipe.seed, "calibration"),
+    )
+    model.calibration = calibrate(model, cases)
+    folder = output / "model"
+    shutil.rmtree(folder, ignore_errors=True)
+    sources = ct_enhance_card.citations(data, parts["train"] + parts["validation"])
+    documents = {
+        "README.md": ct_enhance_card.readme(card, seed=recipe.seed, sources=sources),
+        "training.json": json.dumps(run_configuration(recipe, parts), indent=1),
+    }
+    save_ct_enhancer(model, folder, documents=documents)
+    return folder
+
+
+def uncalibrated() -> Calibration:
+    """Factors of one: the raw interval."""
+    ones = {name: (1.0,) * len(NOISE_LEVELS_HU) for name in CLASSES}
+    return Calibration(coverage=COVERAGE, noise_hu=NOISE_LEVELS_HU, below=ones, above=ones)
+
+
+def run_configuration(
+    recipe: CtEnhanceRecipe, parts: dict[str, list[TrainingScan]]
+) -> dict[str, object]:
+    """The resolved configuration, the split and the versions, for the model folder."""
+    return {
+        "recipe": asdict(recipe),
+        "isocenter": __version__,
+        "torch": torch.__version__,
+        "split": {part: sorted({scan.patient for scan in scans}) for part, scans in parts.items()},
+    }

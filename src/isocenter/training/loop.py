@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,8 @@ class Trainer:
         self.step = 0
         self._stale = 0
         for learner in self.learners:
-            learner.network.to(self.accelerator.device, memory_format=torch.channels_last)
+            learner.network.to(self.accelerator.device)
+            learner.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             learner.average = torch.optim.swa_utils.AveragedModel(
                 learner.network,
                 multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay),
@@ -149,7 +150,7 @@ class Trainer:
                 for learner in self.learners
             },
         }
-        replace_file(self.folder / "last.pt", lambda path: torch.save(state, path))
+        save_state(self.folder / "last.pt", state)
 
     def fit(self, make_pairs: Callable[[int], Dataset], validation: Sequence[Batch]) -> None:
         """Train until the steps are done or nothing has become better for long.
@@ -222,10 +223,7 @@ class Trainer:
                 learner.best_merit = merits[learner.name]
                 better = True
                 state = average.state_dict()
-                replace_file(
-                    self.folder / f"{learner.name}.pt",
-                    lambda path, state=state: torch.save(state, path),
-                )
+                save_state(self.folder / f"{learner.name}.pt", average.state_dict())
         self._stale = 0 if better else self._stale + 1
         self._log({"step": self.step, "validation": merits})
         return merits
@@ -236,13 +234,8 @@ class Trainer:
             file.write(json.dumps(entry) + "\n")
 
 
-def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write under a temporary name beside ``path``, then rename."""
     temporary = path.with_name(path.name + ".part")
-    write(temporary)
+    torch.save(state, temporary)
     os.replace(temporary, path)
-
-
-def settings_as_dict(settings: LoopSettings) -> dict[str, Any]:
-    """Plain values, to be stored with the weights."""
-    return asdict(settings)
