@@ -65,9 +65,8 @@ class LowerDose:
         dose_fraction: new dose over scanned dose, in (0, 1].
         electronic_noise: standard deviation of a reading, in photons.
         bow_tie: None for an even beam.
-        current_modulation: 0 for a constant tube current; 1 for one that rises and falls over the
-            turn like the factor by which the body weakens the central rays; scanners choose about
-            one half.
+        current_modulation: 0 for a constant tube current; 1 for one in proportion to the factor by
+            which each view's thickest part weakens the beam; scanners choose about one half.
         starvation_floor: smallest count whose logarithm is taken, in photons.
     """
 
@@ -131,13 +130,9 @@ class LowerDose:
 
 
 def _tube_current(line_integrals: NDArray, modulation: float) -> NDArray:
-    """Relative current of each view, mean one: a wave of twice a turn after the central rays."""
-    middle, reach = line_integrals.shape[-1] // 2, max(1, line_integrals.shape[-1] // 24)
-    central = line_integrals[..., middle - reach : middle + reach].mean(axis=-1)
-    harmonics = np.fft.rfft(central, axis=-1)
-    harmonics[..., :2] = 0
-    harmonics[..., 3:] = 0
-    current = np.exp(modulation * np.fft.irfft(harmonics, n=central.shape[-1], axis=-1))
+    """Relative current of each view, mean one."""
+    thickest = line_integrals.max(axis=-1)
+    current = np.exp(modulation * (thickest - thickest.mean(axis=-1, keepdims=True)))
     return current / current.mean(axis=-1, keepdims=True)
 
 
