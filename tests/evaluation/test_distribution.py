@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from isocenter.dicom.read import read_volume
 from isocenter.evaluation.distribution import (
     feature_names,
     frechet_distance,
@@ -179,3 +182,20 @@ def test_useless_features_are_refused(bad: NDArray) -> None:
 def test_sets_measured_differently_are_refused() -> None:
     with pytest.raises(ValueError, match="same way"):
         frechet_distance(np.zeros((5, 4)), np.zeros((5, 3)))
+
+
+@pytest.mark.real_data
+def test_real_quarter_dose_and_its_blur_are_both_far_from_full_dose(data_folder: Path) -> None:
+    pair = data_folder / "ct" / "real_low_dose" / "B30f_1mm"
+    full, quarter = (read_volume(pair / dose) for dose in ("full", "quarter"))
+    spacing = full.geometry.spacing_mm[1:]
+
+    def distance(image_hu: NDArray) -> float:
+        return frechet_distance(
+            texture_features(full.array[0], spacing), texture_features(image_hu, spacing)
+        )
+
+    added = quarter.array[0] - full.array[0]
+    found = [distance(full.array[0] + share * added) for share in (0.25, 0.5, 1.0)]
+    assert found == sorted(found)
+    assert distance(ndimage.gaussian_filter(quarter.array[0], 2.0)) > found[-1]
