@@ -95,10 +95,16 @@ def simulated_cases(
         if not np.isfinite(scan.noise_hu):
             continue
         full, judged = _middle(scan, num_judged, context)
-        simulator, kernel = _simulator(scan, full)
+        settings = dose_settings(scan, full)
+        simulator = DoseSimulator(
+            full,
+            spacing_mm=scan.in_plane_mm,
+            photons=settings.photons,
+            slice_correlation=settings.slice_correlation,
+        )
         for fraction in dose_fractions:
             rng = generator_for(seed, "dose case", scan.name, f"{fraction:.4f}")
-            noise = simulator.noise_hu(fraction, kernel, rng)
+            noise = simulator.noise_hu(fraction, settings.kernel, rng)
             yield DoseCase(
                 name=scan.name,
                 patient=scan.patient,
@@ -108,7 +114,7 @@ def simulated_cases(
                 low_hu=np.rint(full + noise).clip(AIR_HU, HIGHEST_HU).astype(np.float32),
                 spacing_mm=scan.spacing_mm,
                 judged=judged,
-                kernel=kernel,
+                kernel=settings.kernel,
             )
 
 
@@ -120,22 +126,41 @@ def _middle(scan: TrainingScan, num_judged: int, context: int) -> tuple[NDArray,
     return scan.array[start:stop].astype(np.float32), judged
 
 
-def _simulator(scan: TrainingScan, full: NDArray) -> tuple[DoseSimulator, str]:
+@dataclass(frozen=True, kw_only=True)
+class DoseSettings:
+    """What a scan's noise says of how it was made.
+
+    Attributes:
+        kernel: name in ``KERNELS`` of the kernel that is most like the scan's own.
+        photons: of a ray at the scanned dose, so that the noise has the measured level.
+        noise_hu: that level.
+        slice_correlation: of the noise of neighbouring slices, from their overlap.
+    """
+
+    kernel: str
+    photons: float
+    noise_hu: float
+    slice_correlation: float
+
+
+def dose_settings(scan: TrainingScan, full_hu: NDArray) -> DoseSettings:
+    """Fit the simulation to a scan, by the noise in the middle of (slice, row, column) HU."""
     name = _LIKE.get(scan.kernel, scan.kernel)
     kernel = name if name in KERNELS else _DEFAULT_KERNEL
-    overlap = max(0.0, 1 - scan.spacing_mm[0] / scan.slice_thickness_mm) if len(full) > 1 else 0.0
-    middle = full[len(full) // 2]
-    single = DoseSimulator(middle, spacing_mm=scan.in_plane_mm)
+    overlap = 1 - scan.spacing_mm[0] / scan.slice_thickness_mm if len(full_hu) > 1 else 0.0
+    middle = full_hu[len(full_hu) // 2]
     photons = photons_for_noise(
-        single, noise_hu=scan.noise_hu, kernel=kernel, mask=_soft_tissue(middle, scan.in_plane_mm)
+        DoseSimulator(middle, spacing_mm=scan.in_plane_mm),
+        noise_hu=scan.noise_hu,
+        kernel=kernel,
+        mask=_soft_tissue(middle, scan.in_plane_mm),
     )
-    simulator = DoseSimulator(
-        full,
-        spacing_mm=scan.in_plane_mm,
+    return DoseSettings(
+        kernel=kernel,
         photons=photons,
-        slice_correlation=min(overlap, _LARGEST_CORRELATION),
+        noise_hu=scan.noise_hu,
+        slice_correlation=float(np.clip(overlap, 0, _LARGEST_CORRELATION)),
     )
-    return simulator, kernel
 
 
 def _soft_tissue(image_hu: NDArray, spacing_mm: tuple[float, float]) -> NDArray:

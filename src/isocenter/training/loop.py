@@ -128,6 +128,7 @@ class Trainer:
         state = torch.load(path, map_location="cpu", weights_only=True)
         self.step = state["step"]
         self._stale = state["stale"]
+        torch.set_rng_state(state["rng"])
         for learner in self.learners:
             kept = state["learners"][learner.name]
             learner.network.load_state_dict(kept["network"])
@@ -140,6 +141,7 @@ class Trainer:
         state = {
             "step": self.step,
             "stale": self._stale,
+            "rng": torch.get_rng_state(),
             "learners": {
                 learner.name: {
                     "network": learner.network.state_dict(),
@@ -222,7 +224,6 @@ class Trainer:
             if merits[learner.name] > learner.best_merit:
                 learner.best_merit = merits[learner.name]
                 better = True
-                state = average.state_dict()
                 save_state(self.folder / f"{learner.name}.pt", average.state_dict())
         self._stale = 0 if better else self._stale + 1
         self._log({"step": self.step, "validation": merits})
