@@ -14,20 +14,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from isocenter.core.volume import Acquisition, Geometry, Volume
-from isocenter.evaluation.detectability import DetectabilityTable, detectability_study
-from isocenter.modelpack.ct_enhancer import CtEnhancer, load
-from isocenter.physics.ct_dose import DoseSimulator
-from isocenter.recipes.ct_cases import dose_settings
-from isocenter.recipes.ct_enhance import TEST_PATIENTS
-from isocenter.training.ct_pairs import TrainingScan
-from isocenter.training.ct_scans import read_training_scans
 from numpy.typing import NDArray
 from rich.progress import Progress
 
 from benchmarks.ct_enhance.baselines import BASELINES
 from benchmarks.ct_enhance.cases import SEED, console
 from benchmarks.ct_enhance.ours import MEAN, SAMPLE, STEPS
+from isocenter.core.volume import Acquisition, Geometry, Volume
+from isocenter.evaluation.detectability import (
+    DetectabilityTable,
+    OverallRatio,
+    detectability_study,
+)
+from isocenter.modelpack.ct_enhancer import CtEnhancer, load
+from isocenter.physics.ct_dose import DoseSimulator
+from isocenter.recipes.ct_cases import dose_settings
+from isocenter.recipes.ct_enhance import TEST_PATIENTS
+from isocenter.training.ct_pairs import TrainingScan
+from isocenter.training.ct_scans import read_training_scans
 
 DOSE = 0.25
 CONTEXT = 1
@@ -137,14 +141,13 @@ def markdown(found: DetectabilityTable) -> str:
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     for group in ("small", "all"):
         overall = {row.processing: row for row in found.overall if row.group == group}
-        cells = [
-            f"{overall[name].ratio:.2f} ({overall[name].ratio_low:.2f}-{overall[name].ratio_high:.2f})"
-            if name in overall
-            else ""
-            for name in processings
-        ]
+        cells = [_limits(overall[name]) if name in overall else "" for name in processings]
         lines.append(f"| ratio to {found.baseline}, {group} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _limits(one: OverallRatio) -> str:
+    return f"{one.ratio:.2f} ({one.ratio_low:.2f}-{one.ratio_high:.2f})"
 
 
 if __name__ == "__main__":
