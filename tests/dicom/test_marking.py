@@ -24,8 +24,17 @@ from isocenter.dicom.marking import (
     is_enhanced,
     mark,
 )
+from isocenter.dicom.parametric_map import (
+    HALF_WIDTH_OF_90_PERCENT_INTERVAL,
+    UNCERTAINTY_ESTIMATION,
+)
 from isocenter.dicom.read import open_ct_series
-from isocenter.dicom.uids import derived_uid, device_uid
+from isocenter.dicom.uids import (
+    CODING_SCHEME_UID,
+    IMPLEMENTATION_CLASS_UID,
+    derived_uid,
+    device_uid,
+)
 from isocenter.dicom.write import DerivedSeriesWriter, write_parametric_map
 
 # What the Basic Profile of PS3.15 removes of what we write (Table E.1-1, 2024e).
@@ -157,3 +166,14 @@ def test_uids_are_valid_and_depend_on_every_part() -> None:
         assert int(uid.split(".")[2]) < 2**128
     assert device_uid("aa") != device_uid("bb")
     assert derived_uid("a", "b") == "2.25." + derived_uid("a", "b").split(".")[2]
+
+
+def test_the_conformance_statement_names_codes_and_uids() -> None:
+    statement = Path(__file__).parents[2].joinpath("docs", "conformance.md").read_text()
+    codes = (NOISE_REDUCTION, UNCERTAINTY_ESTIMATION, HALF_WIDTH_OF_90_PERCENT_INTERVAL)
+    for value, scheme, meaning in codes:
+        assert value in statement
+        assert scheme in statement
+        assert meaning in statement
+    for text in (CODING_SCHEME_UID, IMPLEMENTATION_CLASS_UID, AI_ENHANCED):
+        assert text in statement
