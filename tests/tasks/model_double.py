@@ -1,12 +1,13 @@
-"""Models that cost nothing, and a command that enhances with one of them, slowly on request.
+"""Models that cost nothing, and a program that enhances with one of them and may kill itself.
 
-Run as a program: INPUT OUTPUT SECONDS_A_SLICE; prints a line after each slice.
+Run as a program: INPUT OUTPUT MOMENT, where MOMENT is a number of slices done, "rename" or "never".
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -34,7 +35,6 @@ class ModelDouble:
     """Smooths within the slice and a little along the neighbours; samples add seeded noise."""
 
     smoothing: float = 1.0
-    seconds: float = 0.0
     context: int = 1
     accepted: Accepted = field(default_factory=Accepted)
     name: str = "double"
@@ -52,7 +52,6 @@ class ModelDouble:
     seeds: list[int] = field(default_factory=list)
 
     def estimate(self, window_hu: NDArray, *, spacing_mm: tuple[float, float]) -> Any:
-        time.sleep(self.seconds)
         self.windows.append(window_hu.copy())
         del self.windows[:-20]
         mean = window_hu[self.context]
@@ -81,15 +80,21 @@ def unchanged() -> ModelDouble:
     return ModelDouble(smoothing=0, name="unchanged")
 
 
-def main(scan: str, output: str, seconds: str) -> None:
+def _die(*_: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(scan: str, output: str, moment: str) -> None:
+    from isocenter.tasks import result_folder
     from isocenter.tasks.enhance import enhance
 
-    def say(done: int, total: int) -> None:
-        print(done, total, flush=True)  # noqa: T201
+    def follow(done: int, total: int) -> None:
+        if str(done) == moment:
+            _die()
 
-    model = ModelDouble(seconds=float(seconds))
-    enhance(scan, output, strength=0.5, seed=3, model=model, progress=say)
-    print("finished", flush=True)  # noqa: T201
+    if moment == "rename":
+        result_folder._put_in_place = _die
+    enhance(scan, output, strength=0.5, seed=3, model=ModelDouble(), progress=follow)
 
 
 if __name__ == "__main__":

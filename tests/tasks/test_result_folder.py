@@ -135,3 +135,11 @@ def test_a_parent_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputRefused, match="Cannot write"), only_run_for(tmp_path / "file" / "x"):
         pass
+
+
+def test_the_root_of_a_file_system_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.path.ismount", lambda path: path == tmp_path)
+    with pytest.raises(OutputRefused, match="inside it"), only_run_for(tmp_path):
+        pass

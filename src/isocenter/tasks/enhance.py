@@ -183,7 +183,7 @@ def enhance(
         seed=seed,
         device=device.partition(":")[0],
     )
-    final = Path(output).expanduser().absolute()
+    final = Path(output).expanduser().resolve()
     scan = open_ct_series(
         Path(input).expanduser(), series=series, run="largest" if largest_run else "all"
     )

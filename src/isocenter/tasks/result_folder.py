@@ -50,6 +50,11 @@ def only_run_for(final: Path) -> Iterator[None]:
     Raises:
         OutputRefused: another run is making this result, or the place is not writable.
     """
+    if os.path.ismount(final):
+        raise OutputRefused(
+            f"{final} is the root of a file system and cannot appear at once; name a new folder "
+            "inside it."
+        )
     with writing_to(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         lock = _take_lock(final.parent / f".{final.name}.lock")
