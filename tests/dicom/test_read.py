@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 from collections.abc import Callable
@@ -142,6 +143,7 @@ def test_header_has_everything_but_pixels_and_identities_in_slice_order(write_cl
         assert header.SOPInstanceUID == uids[index]
         assert header.PatientName == "Phantom^Seeded"
         assert "PixelData" not in header
+        assert copy.deepcopy(header) == header
 
 
 def test_elements_that_cannot_be_interpreted_are_left_out_of_the_header(write_classic_ct):

@@ -53,10 +53,11 @@ class SeriesSummary:
         of_scanner = "" if self.series_number is None else f" (series number {self.series_number})"
         kernel = f", kernel {self.kernel}" if self.kernel else ""
         size = f", {self.rows} x {self.columns}" if self.rows else ""
+        images = "1 image" if self.num_images == 1 else f"{self.num_images} images"
         verdict = "" if self.fits else f": {self.why_not}"
         return (
             f"{self.number}{of_scanner}: {self.modality or 'no modality'}, "
-            f"{self.num_images} images{size}{kernel}{verdict}"
+            f"{images}{size}{kernel}{verdict}"
         )
 
 

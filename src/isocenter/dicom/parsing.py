@@ -234,6 +234,7 @@ def parse_file(
                 force=True,
                 specific_tags=list(keywords) if keywords else None,
             )
+            dataset.buffer = None  # let go of the file, so that the header can be copied
             implicit, little_endian = dataset.original_encoding
             pixels = _pixel_element(stream, bool(implicit), bool(little_endian))
             table = dataset.get("ExtendedOffsetTable")
