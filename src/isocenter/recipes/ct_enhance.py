@@ -76,6 +76,8 @@ CALIBRATION_PATIENTS = (
     "A056642",
     "A002304",
 )
+# Scans too noisy to stand for a standard dose even when shrunk.
+NOISIEST_TRAINING_HU = 60.0
 VALIDATION_PATIENTS = (
     "LungFCP-01-0001",
     "TCGA-17-Z028",
@@ -101,7 +103,9 @@ class CtEnhanceRecipe:
 
     seed: int = 20261120
     pairs: PairSettings = field(default_factory=PairSettings)
-    mean: LoopSettings = field(default_factory=lambda: LoopSettings(steps=16_000))
+    mean: LoopSettings = field(
+        default_factory=lambda: LoopSettings(steps=7_000, validate_every=250)
+    )
     texture: LoopSettings = field(default_factory=lambda: LoopSettings(steps=6_000))
     widths: tuple[int, ...] = (48, 96, 144, 192)
     blocks: tuple[int, ...] = (1, 1, 2, 2)
@@ -117,7 +121,10 @@ def ct_enhance() -> CtEnhanceRecipe:
 
 
 def split(scans: Sequence[TrainingScan]) -> dict[str, list[TrainingScan]]:
-    """Sort scans into train, validation, calibration and test, by patient."""
+    """Sort scans into train, validation, calibration and test, by patient.
+
+    Scans whose noise cannot be measured stay for training, where they are only used shrunk.
+    """
     parts: dict[str, list[TrainingScan]] = {
         "train": [],
         "validation": [],
@@ -131,7 +138,7 @@ def split(scans: Sequence[TrainingScan]) -> dict[str, list[TrainingScan]]:
             parts["calibration"].append(scan)
         elif scan.patient in VALIDATION_PATIENTS:
             parts["validation"].append(scan)
-        else:
+        elif not scan.noise_hu > NOISIEST_TRAINING_HU:
             parts["train"].append(scan)
     return parts
 

@@ -33,6 +33,9 @@ from isocenter.physics.noise_texture import (
     textured_noise,
 )
 
+# A parametric spectrum, or one measured: frequencies in cycles per pixel and power.
+Texture = NoiseTexture | tuple[NDArray, NDArray]
+
 AIR_HU = -1024.0
 HIGHEST_HU = 3071.0
 
@@ -76,7 +79,9 @@ class PairSettings:
             little noise of its own is left; the rest use the scan's own noise as it is.
         own_texture: share of the other pairs whose added noise has the scan's measured spectrum.
         single_slice: share of pairs that repeat one slice instead of showing its neighbours.
-        quiet_noise_hu: range of the standard-dose noise that is added.
+        quiet_noise_hu: range of the standard-dose noise that is added for the smoothest texture;
+            for the sharpest it is three times as much, as sharp kernels are noisy at any dose.
+        as_it_is_below_hu: scans with more noise than this are never taken as they are.
         dose_fraction: range, drawn evenly on a logarithmic scale.
         blobs: share of pairs with small lesions of known shape put into the anatomy.
     """
@@ -84,10 +89,11 @@ class PairSettings:
     crop: int = 192
     context: int = 1
     quiet_base: float = 0.55
-    own_texture: float = 0.65
+    own_texture: float = 0.75
     single_slice: float = 0.45
-    quiet_noise_hu: tuple[float, float] = (5.0, 45.0)
-    dose_fraction: tuple[float, float] = (0.07, 0.7)
+    quiet_noise_hu: tuple[float, float] = (5.0, 25.0)
+    as_it_is_below_hu: float = 30.0
+    dose_fraction: tuple[float, float] = (0.08, 0.6)
     blobs: float = 0.4
 
 
@@ -138,7 +144,8 @@ class CtPairs(Dataset):
         scan_index = int(rng.choice(len(self.scans), p=self._weights))
         scan = self.scans[scan_index]
         middle = int(rng.integers(len(scan.array)))
-        quiet = rng.random() < settings.quiet_base or not np.isfinite(scan.noise_hu)
+        quiet = rng.random() < settings.quiet_base
+        quiet = quiet or not scan.noise_hu < settings.as_it_is_below_hu
         zoom = rng.uniform(0.5, 0.85) if quiet else 1.0
         if scan.noise_hu > 20 and quiet:
             zoom = rng.uniform(0.4, 0.55)
@@ -150,8 +157,7 @@ class CtPairs(Dataset):
         if quiet:
             if rng.random() < 0.35:
                 anatomy = _sharpened(anatomy, rng)
-            low, high = settings.quiet_noise_hu
-            level = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+            level = self._level(rng, texture)
             anatomy = anatomy + level * self._noise(rng, texture, variance, anatomy.shape[0])
         else:
             level = scan.noise_hu
@@ -216,9 +222,7 @@ class CtPairs(Dataset):
             self._variance[key] = directional_variance(image, spacing_mm=scan.in_plane_mm)
         return self._variance[key]
 
-    def _texture(
-        self, rng: np.random.Generator, scan_index: int, quiet: bool
-    ) -> NoiseTexture | tuple[NDArray, NDArray]:
+    def _texture(self, rng: np.random.Generator, scan_index: int, quiet: bool) -> Texture:
         if not quiet and rng.random() < self.settings.own_texture:
             if scan_index not in self._own_power:
                 scan = self.scans[scan_index]
@@ -229,21 +233,31 @@ class CtPairs(Dataset):
                 return own
         return random_texture(rng)
 
+    def _level(self, rng: np.random.Generator, texture: Texture) -> float:
+        low, high = np.log(self.settings.quiet_noise_hu)
+        frequency, power = self._spectrum(texture)
+        mean_frequency = float((power * frequency).sum() / power.sum())
+        sharpness = np.clip((mean_frequency - 0.1) / 0.3, 0, 1)
+        return float(np.exp(rng.uniform(low, high)) * (1 + 2 * sharpness))
+
+    def _spectrum(self, texture: Texture) -> tuple[NDArray, NDArray]:
+        frequency, _ = _grids(self.settings.crop)
+        if isinstance(texture, NoiseTexture):
+            return frequency, texture.power(frequency)
+        power = np.interp(frequency, *texture)
+        return frequency, power / power.mean()
+
     def _noise(
         self,
         rng: np.random.Generator,
-        texture: NoiseTexture | tuple[NDArray, NDArray],
+        texture: Texture,
         variance: Tensor,
         num_slices: int,
     ) -> Tensor:
         """(slice, row, column) of unit level; neighbours alike as overlapping slices are."""
-        frequency, windows = _grids(self.settings.crop)
-        if isinstance(texture, NoiseTexture):
-            power = texture.power(frequency)
-        else:
-            power = np.interp(frequency, *texture)
-            power /= power.mean()
-        shape = (num_slices + 1, *frequency.shape[:1], self.settings.crop)
+        _, windows = _grids(self.settings.crop)
+        _, power = self._spectrum(texture)
+        shape = (num_slices + 1, self.settings.crop, self.settings.crop)
         white = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
         share = rng.uniform(0, 0.7) if rng.random() < 0.5 else 0.0
         white = (white[:-1] + share * white[1:]) / np.sqrt(1 + share**2)
