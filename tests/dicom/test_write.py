@@ -545,6 +545,29 @@ def test_frames_name_the_source_frames_used(write_enhanced_ct: Write, tmp_path: 
         np.testing.assert_allclose(position, scan.positions_mm[index])
 
 
+def test_each_source_object_has_a_counterpart(write_enhanced_ct: Write, tmp_path: Path) -> None:
+    def rename(dataset: Dataset, index: int) -> None:
+        dataset.SOPInstanceUID = "1.2.3.4"
+
+    low = write_enhanced_ct(folder=tmp_path / "in" / "a", shape=(3, 12, 10))
+    high = write_enhanced_ct(
+        folder=tmp_path / "in" / "b",
+        shape=(3, 12, 10),
+        stored=low.stored + 7,
+        positions_mm=low.positions_mm + np.array([0, 0, 7.5]),
+        edit=rename,
+    )
+    series, paths = derive(tmp_path / "in", tmp_path / "out")
+    first, second = (pydicom.dcmread(path) for path in paths)
+    np.testing.assert_array_equal(first.pixel_array, low.stored)
+    np.testing.assert_array_equal(second.pixel_array, high.stored)
+    assert first.SeriesInstanceUID == second.SeriesInstanceUID
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+    derivation = second.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence[0]
+    used = [item.ReferencedSOPInstanceUID for item in derivation.SourceImageSequence]
+    assert used == [series.sop_instance_uids[3], series.sop_instance_uids[2]]
+
+
 def test_each_frame_keeps_its_own_scale(write_enhanced_ct: Write, tmp_path: Path) -> None:
     rescales = [(1.0, -1024.0), (0.5, -1000.0), (2.0, -1024.0)]
     scan = write_enhanced_ct(shape=(3, 12, 10), rescales=rescales)
