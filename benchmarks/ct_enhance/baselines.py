@@ -75,7 +75,7 @@ BASELINES = (
     Baseline(
         name="BM3D",
         apply=_bm3d,
-        choices=(0.7, 1.0, 1.3, 1.7, 2.2, 2.9, 3.8, 5.0),
+        choices=(1.0, 1.4, 1.9, 2.6, 3.6),
         takes_noise=True,
     ),
 )

@@ -28,13 +28,19 @@ Slice = tuple[DoseCase, int, NDArray]
 
 def gather(data: Path, cache: Path, *, num_judged: int, workers: int) -> list[DoseCase]:
     """Simulated cases of the test patients, and the pairs that were measured at two doses."""
-    scans = read_training_scans(data, patients=TEST_PATIENTS)
+    scans = _one_single_a_patient(read_training_scans(data, patients=TEST_PATIENTS))
     cache.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(workers) as pool:
         found = pool.map(_cases_of, [(scan, cache, num_judged) for scan in scans])
         listed = track(found, "simulating lower doses", total=len(scans), console=console)
         simulated = [case for cases in listed for case in cases]
     return simulated + real_cases(data)
+
+
+def _one_single_a_patient(scans: Sequence[TrainingScan]) -> list[TrainingScan]:
+    """All runs of slices, and the first single slice of each other patient."""
+    singles = {scan.patient: scan for scan in reversed(scans) if len(scan.array) == 1}
+    return [scan for scan in scans if len(scan.array) > 1 or singles[scan.patient] is scan]
 
 
 def _cases_of(job: tuple[TrainingScan, Path, int]) -> list[DoseCase]:
