@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
+# Folder of the real scans, for `make bench`.
+DATA ?= $(or $(ISOCENTER_DATA),../shared/data)
 
 # uv takes a local wheel folder (such as a CPU build of torch) from where pip is told of one.
 INSTALL = UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$($(BIN)/pip config get global.find-links 2>/dev/null)}}" \
@@ -47,7 +49,7 @@ test: $(READY)
 # The table in README and docs/ct_enhance.md, beside its baselines (BM3D: non-commercial licence).
 bench: $(READY)
 	$(INSTALL) -e '.[dev,benchmark]'
-	$(BIN)/python -m benchmarks.ct_enhance $(ARGS)
+	$(BIN)/python -m benchmarks.ct_enhance --data "$(DATA)" --output runs/bench $(ARGS)
 
 # The versions that were tried together, without addresses or local builds.
 constraints: $(READY)
