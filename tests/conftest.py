@@ -32,23 +32,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    skips = _skips(config)
-    for item in items:
-        for marker, reason in skips.items():
-            if item.get_closest_marker(marker):
+    for marker, reason, runs_here in (
+        ("real_data", "no real scans here; name their folder in ISOCENTER_DATA", _has_real_data),
+        ("slow", "takes minutes; run with --slow", lambda: bool(config.getoption("--slow"))),
+        ("gpu", "no CUDA device", _has_gpu),
+    ):
+        marked = [item for item in items if item.get_closest_marker(marker)]
+        if marked and not runs_here():
+            for item in marked:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def _skips(config: pytest.Config) -> dict[str, str]:
-    """Markers whose tests cannot or should not run here, and why."""
-    skips = {}
-    if not real_data_folder().is_dir():
-        skips["real_data"] = f"no real scans at {real_data_folder()}; name them in ISOCENTER_DATA"
-    if not config.getoption("--slow"):
-        skips["slow"] = "takes minutes; run with --slow"
-    if not _has_gpu():
-        skips["gpu"] = "no CUDA device"
-    return skips
+def _has_real_data() -> bool:
+    return real_data_folder().is_dir()
 
 
 def _has_gpu() -> bool:
