@@ -53,7 +53,7 @@ class ModelDouble:
 
     def estimate(self, window_hu: NDArray, *, spacing_mm: tuple[float, float]) -> Any:
         self.windows.append(window_hu.copy())
-        del self.windows[:-20]
+        del self.windows[:-4]
         mean = window_hu[self.context]
         if self.smoothing:
             mean = 0.9 * mean + 0.1 * window_hu.mean(axis=0)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from isocenter.core.errors import InputRefused, ModelRefused, OutputRefused, UnsuitableScan
 from isocenter.core.seeds import derived_seed
 from isocenter.dicom.parametric_map import write_parametric_map
+from isocenter.modelpack.enhancer import IdentityEnhancer
 from isocenter.tasks import enhance as enhance_module
 from isocenter.tasks.enhance import (
     EnhanceSettings,
@@ -214,7 +215,6 @@ def test_an_identity_model_returns_every_stored_value(
     tmp_path_factory: pytest.TempPathFactory,
     write_classic_ct: Make,
     write_enhanced_ct: Make,
-    doubles: Any,
     slope: float,
     intercept: float,
     bits: tuple[int, int],
@@ -237,18 +237,10 @@ def test_an_identity_model_returns_every_stored_value(
         signed=signed,
         seed=seed,
     )
-    result = enhance(written.folder, folder / "out", strength=0.7, model=exact(doubles), force=True)
+    result = enhance(
+        written.folder, folder / "out", strength=0.7, model=IdentityEnhancer(), force=True
+    )
     np.testing.assert_array_equal(stored_by_position(result.series_folder), stored)
-
-
-def exact(doubles: Any) -> Any:
-    """The identity, whose samples are its mean."""
-
-    class Exact(doubles.ModelDouble):
-        def sample(self, window_hu: Any, estimate: Any, **options: Any) -> Any:
-            return estimate.mean_hu
-
-    return Exact(smoothing=0, name="exact")
 
 
 def test_padding_stays_as_it_is(trunk_on_disk: Trunk, doubles: Any, tmp_path: Path) -> None:
@@ -479,13 +471,13 @@ def peak_bytes(scan: Path, output: Path, model: Any) -> int:
 
 
 def test_memory_does_not_grow_with_the_series(
-    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trunk_on_disk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Both series are longer than everything that is held back on purpose.
     monkeypatch.setattr("isocenter.tasks.observations.MOST_OBSERVED_SLICES", 4)
     monkeypatch.setitem(write_parametric_map.__kwdefaults__, "chunk", 4)
     monkeypatch.setattr("isocenter.tasks.report.write_report", lambda _, path: path.touch())
-    model = doubles.unchanged()
+    model = IdentityEnhancer()
     short, long = (
         trunk_on_disk(tmp_path / f"in{count}", shape=(count, 96, 96), seed=count)
         for count in (8, 24)
@@ -494,5 +486,5 @@ def test_memory_does_not_grow_with_the_series(
     growth = peak_bytes(long, tmp_path / "long", model) - peak_bytes(
         short, tmp_path / "short", model
     )
-    pixels_added = 16 * 96 * 96 * 4
-    assert growth < pixels_added / 2
+    # What is known of each slice grows; one kept image a slice would double this.
+    assert growth < 16 * 96 * 96 * 4
