@@ -110,7 +110,8 @@ def measure_noise(
 
     Returns:
         Level and mean frequency, averaged over the quietest 30 % of 16 mm patches that hold
-        soft tissue only, each freed of its plane. Not-a-number where the slice holds no such patch.
+        soft tissue only, each freed of its plane. Not-a-number where the slice holds no such patch;
+        the frequency also where there is no noise at all.
         Structure that remains makes the level a little too high in quiet scans.
     """
     patches = _soft_tissue_patches(image_hu, spacing_mm, valid)
@@ -121,9 +122,10 @@ def measure_noise(
     quiet = np.argsort(variances)[: max(1, int(len(variances) * _QUIETEST))]
     power = np.mean([_power(residues[index]) for index in quiet], axis=0)
     frequency = _radial_frequency(power.shape, spacing_mm)
+    total = power.sum()
     return NoiseMeasure(
         level_hu=float(np.sqrt(variances[quiet].mean())),
-        mean_frequency_per_mm=float((power * frequency).sum() / power.sum()),
+        mean_frequency_per_mm=float((power * frequency).sum() / total if total > 0 else np.nan),
     )
 
 

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from isocenter.networks.restoration_unet import RestorationUNet, time_embedding
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def with_drawn_weights(network: RestorationUNet) -> RestorationUNet:
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
+    return network
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"widths": (5,), "blocks": 1},
+        {"widths": (5, 7), "blocks": (2, 0)},
+        {"widths": (4, 6, 9), "blocks": 1, "map_channels": 3, "out_channels": 2},
+        {"widths": (3, 4, 5, 6, 7), "blocks": 1, "time_channels": 6},
+    ],
+)
+def test_images_come_out_at_the_size_they_went_in(config: dict[str, Any]) -> None:
+    network = RestorationUNet(in_channels=3, **config)
+    rows, columns = 2 * network.multiple, network.multiple
+    maps = config.get("map_channels", 0)
+    found = network(
+        drawn(2, 3, rows, columns),
+        drawn(2, maps, rows // 16, columns // 16) if maps else None,
+        torch.rand(2) if config.get("time_channels") else None,
+    )
+    assert found.shape == (2, config.get("out_channels", 1), rows, columns)
+
+
+def test_a_new_network_answers_zero() -> None:
+    network = RestorationUNet(in_channels=1, widths=(6, 8), time_channels=4)
+    assert not network(drawn(1, 1, 32, 16), None, torch.tensor([0.3])).any()
+
+
+def test_time_matters_once_a_step_was_made() -> None:
+    network = RestorationUNet(in_channels=1, widths=(6, 8), time_channels=8)
+    image, times = drawn(2, 1, 16, 16), torch.tensor([0.1, 0.9])
+    weights = list(network.parameters())
+    # the head is zero at first; then what lies before it begins to learn, and then the time
+    for _ in range(3):
+        error = (network(image, None, times) - times.view(-1, 1, 1, 1) * image).square().mean()
+        with torch.no_grad():
+            for weight, slope in zip(weights, torch.autograd.grad(error, weights), strict=True):
+                weight -= 0.5 * slope
+    early, late = (network(image, None, torch.full((2,), time)) for time in (0.1, 0.9))
+    assert not torch.allclose(early, late)
+
+
+def test_maps_and_images_decide_the_answer() -> None:
+    network = with_drawn_weights(RestorationUNet(in_channels=1, map_channels=2, widths=(4, 6)))
+    image, maps = drawn(1, 1, 32, 32), drawn(1, 2, 2, 2, seed=1)
+    answer = network(image, maps)
+    assert not torch.allclose(answer, network(image, maps + 1))
+    assert not torch.allclose(answer, network(image + 1, maps))
+
+
+def test_images_of_a_batch_do_not_see_each_other() -> None:
+    network = with_drawn_weights(RestorationUNet(in_channels=1, widths=(4, 6)))
+    images = drawn(3, 1, 32, 32)
+    alone = torch.cat([network(image[None]) for image in images])
+    assert torch.allclose(network(images), alone, atol=1e-5)
+
+
+def test_the_configuration_builds_the_same_network() -> None:
+    network = with_drawn_weights(
+        RestorationUNet(in_channels=2, map_channels=1, widths=(4, 6), blocks=2, time_channels=4)
+    )
+    again = RestorationUNet(**network.config)
+    again.load_state_dict(network.state_dict())
+    inputs = drawn(1, 2, 16, 16), drawn(1, 1, 1, 1), torch.tensor([0.5])
+    assert again.config == network.config
+    assert torch.equal(again(*inputs), network(*inputs))
+
+
+def test_refuses_blocks_for_another_number_of_levels() -> None:
+    with pytest.raises(ValueError, match="blocks names 3 levels, widths 2"):
+        RestorationUNet(in_channels=1, widths=(4, 6), blocks=(1, 1, 1))
+
+
+@pytest.mark.parametrize(("levels", "multiple"), [(1, 16), (4, 16), (5, 32)])
+def test_deep_networks_need_larger_multiples(levels: int, multiple: int) -> None:
+    assert RestorationUNet(in_channels=1, widths=(2,) * levels).multiple == multiple
+
+
+def test_times_are_told_apart_by_their_embedding() -> None:
+    times = torch.linspace(0, 1, 9)
+    embedded = time_embedding(times, 16)
+    assert embedded.shape == (9, 16)
+    assert torch.allclose(embedded.square().sum(dim=1), torch.full((9,), 8.0), atol=1e-4)
+    apart = torch.cdist(embedded, embedded) + 9 * torch.eye(9)
+    assert apart.min() > 0.5
