@@ -13,6 +13,7 @@ from isocenter.core.errors import UnsuitableScan
 from isocenter.core.volume import Acquisition, Geometry, Volume
 from isocenter.evaluation.compare import COLUMNS, Comparison, evaluate
 from isocenter.evaluation.fidelity import HU_RANGE, Protocol
+from isocenter.evaluation.lesions import LESION_KINDS, insert_lesions, plan_lesions
 
 SPACING_MM = (2.5, 0.8, 0.8)
 SIZE = 224
@@ -143,7 +144,7 @@ def test_picture_is_drawn_and_leaves_matplotlib_as_it_was(
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    written = comparison.save_picture(tmp_path / "picture.png")
+    written = comparison.save_picture(tmp_path / "picture.png", dpi=40)
     assert written.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert dict(mpl.rcParams) == before
 
@@ -157,12 +158,32 @@ def test_a_scan_without_anything_to_measure_is_still_drawn(tmp_path: Path) -> No
     assert found.noise is None
     assert (found.sharpness, found.hu_bias, found.continuity) == ({}, {}, None)
     json.dumps(found.as_dict(), allow_nan=False)
-    found.save_picture(tmp_path / "air.png")
+    found.save_picture(tmp_path / "air.png", dpi=40)
 
 
 def test_other_units_are_refused(reference: Volume) -> None:
     with pytest.raises(UnsuitableScan, match="Accepted are volumes in HU"):
         evaluate(reference, replace(reference, unit="Bq/mL"))
+
+
+def test_recorded_lesions_are_seen_less_in_more_noise() -> None:
+    kinds = [kind for kind in LESION_KINDS if kind.tissue == "soft"]
+    array = np.full((1, 320, 320), 60, np.float32)
+    array[:, :4] = -1000
+    geometry = Geometry(shape=array.shape, spacing_mm=(5.0, 1.0, 1.0))
+    clean = Volume(array=array, geometry=geometry)
+    lesions = plan_lesions(clean, slice_index=0, kinds=kinds, seed=1)
+    lesions = lesions[: len(lesions) // 2]
+    scan = insert_lesions(clean, lesions)
+    rng = np.random.default_rng(6)
+    quiet, loud = (changed(scan, scan.array + rng.normal(0, s, array.shape)) for s in (12, 36))
+    found = evaluate(quiet, loud, lesions=lesions, protocols=(HU_RANGE,))
+    assert found.detectability is not None
+    assert found.blurred_detectability is not None
+    for row in found.detectability.rows:
+        if row.processing == "test":
+            assert 0.15 < row.ratio < 0.7
+    assert sum("Observed d'" in row.measure for row in found.rows()) == len(kinds)
 
 
 @dataclass(frozen=True)

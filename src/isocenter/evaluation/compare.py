@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from isocenter.core.errors import UnsuitableScan
 from isocenter.core.volume import Acquisition, Geometry, SliceSource, Volume
@@ -97,6 +98,7 @@ def evaluate(
         if progress is not None:
             progress(number + 1, len(pairs))
     noise, sharpness = found.noise(), found.sharpness()
+    observed = _observed(first, second, pairs, lesions, seed) if lesions else (None, None)
     return Comparison(
         pairs=tuple(pairs),
         num_slices=(first.geometry.shape[0], second.geometry.shape[0]),
@@ -109,7 +111,8 @@ def evaluate(
         sharpness=sharpness,
         continuity=pool_continuity(found.differences),
         predicted_detectability=_predicted(noise, sharpness),
-        detectability=_observed(first, second, pairs, lesions, seed) if lesions else None,
+        detectability=observed[0],
+        blurred_detectability=observed[1],
         physics_slices=len(chosen),
         seed=seed,
         example=_example(_matched(first, second, pairs[found.most_telling()]), spacing_mm[1:]),
@@ -346,8 +349,8 @@ def _observed(
     pairs: Sequence[tuple[int, int]],
     lesions: Sequence[Lesion],
     seed: int,
-) -> DetectabilityTable:
-    """The observer study on recorded lesions, on the run of slices that both series hold."""
+) -> tuple[DetectabilityTable, DetectabilityTable]:
+    """The observer on recorded lesions in test and blurred test, where both series have slices."""
     indices = [index for index, _ in pairs]
     if indices != list(range(indices[0], indices[-1] + 1)):
         raise UnsuitableScan(
@@ -368,4 +371,9 @@ def _observed(
             [second.image_hu(index) for _, index in pairs],
         )
     )
-    return detectability(reference, test, lesions, seed=seed)
+    sigma = (0.0, *(BLUR_CONTROL_MM / step for step in geometry.spacing_mm[1:]))
+    blurred = replace(test, array=ndimage.gaussian_filter(test.array, sigma))
+    return (
+        detectability(reference, test, lesions, seed=seed),
+        detectability(reference, blurred, lesions, seed=seed),
+    )

@@ -98,6 +98,7 @@ class Comparison:
         continuity: None where no two compared slices are neighbours.
         predicted_detectability: empty where noise or sharpness could not be measured.
         detectability: of recorded lesions, where these were given.
+        blurred_detectability: the same of the test after a Gaussian blur of 0.7 mm, the control.
         physics_slices: how many pairs noise and sharpness were measured on.
         seed: of the bootstrap.
     """
@@ -114,6 +115,7 @@ class Comparison:
     continuity: Continuity | None
     predicted_detectability: tuple[PredictedDetectability, ...]
     detectability: DetectabilityTable | None
+    blurred_detectability: DetectabilityTable | None
     physics_slices: int
     seed: int
     example: Example = field(repr=False)
@@ -136,9 +138,9 @@ class Comparison:
         Path(path).write_text(text + "\n", encoding="utf-8")
         return Path(path)
 
-    def save_picture(self, path: str | Path) -> Path:
+    def save_picture(self, path: str | Path, *, dpi: int = 110) -> Path:
         """Write images, difference, noise spectra, transfer functions and HU bias as PNG."""
         from isocenter.evaluation.picture import draw
 
-        draw(self).savefig(path, dpi=110, format="png")
+        draw(self).savefig(path, dpi=dpi, format="png")
         return Path(path)

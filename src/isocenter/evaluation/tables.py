@@ -18,6 +18,7 @@ from isocenter.image.tissue import BODY_THRESHOLD_HU, TISSUES
 if TYPE_CHECKING:
     from isocenter.evaluation.bootstrap import Interval
     from isocenter.evaluation.comparison import Comparison, NoiseComparison
+    from isocenter.evaluation.detectability import DetectabilityTable
     from isocenter.evaluation.fidelity import Fidelity, Protocol
     from isocenter.evaluation.physics_quality import NoisePowerSpectrum, Sharpness, TransferFunction
 
@@ -69,6 +70,9 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
             "detectability": None
             if comparison.detectability is None
             else comparison.detectability.as_dict(),
+            "detectability_of_blurred_test": None
+            if comparison.blurred_detectability is None
+            else comparison.blurred_detectability.as_dict(),
         }
     )
 
@@ -322,16 +326,27 @@ def _detectability_rows(comparison: Comparison) -> list[Row]:
         for each in comparison.predicted_detectability
     ]
     if comparison.detectability is not None:
-        rows += [
-            Row(
-                f"Observed d', {row.processing}, {row.lesion} {row.diameter_mm:g} mm",
-                "",
-                f"{row.d_prime:.2f} ({row.d_prime_low:.2f} to {row.d_prime_high:.2f})",
-                f"x {row.ratio:.2f}",
-            )
-            for row in comparison.detectability.rows
-        ]
+        rows += _observed_rows(comparison.detectability, comparison.blurred_detectability)
     return rows
+
+
+def _observed_rows(found: DetectabilityTable, blurred: DetectabilityTable | None) -> list[Row]:
+    """One line a kind of lesion; the tables list the same kinds in the same order."""
+    before, after, control = (
+        [row for row in table.rows if row.processing == name] if table else []
+        for table, name in ((found, "reference"), (found, "test"), (blurred, "test"))
+    )
+    return [
+        Row(
+            f"Observed d', {one.lesion} {one.diameter_mm:g} mm, {one.contrast_hu:+g} HU, "
+            f"{one.num_places} places",
+            f"{one.d_prime:.2f}",
+            f"{two.d_prime:.2f} ({two.d_prime_low:.2f} to {two.d_prime_high:.2f})",
+            f"x {two.ratio:.2f}"
+            + (f" (test blurred: {control[number].d_prime:.2f})" if control else ""),
+        )
+        for number, (one, two) in enumerate(zip(before, after, strict=True))
+    ]
 
 
 def _per_mm(frequency: float) -> str:
