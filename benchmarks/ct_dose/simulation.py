@@ -100,7 +100,7 @@ def _fit_kernel(pairs: list[DosePair], masks: list[NDArray], start: Calibration)
 
     first = _values_of(start.kernel)
     simplex = np.vstack([first, first + np.diag([0.15, 0.3, 0.25, 0.2])])
-    options = {"maxfev": 60, "initial_simplex": simplex}
+    options = {"maxfev": 40, "initial_simplex": simplex}
     return _kernel_from(optimize.minimize(misfit, first, method="Nelder-Mead", options=options).x)
 
 

@@ -8,7 +8,8 @@ quarter turns of the gantry and all images of the batch. Gradients flow through 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -141,12 +142,14 @@ def project(image_per_mm: Tensor, geometry: FanBeam, spacing_mm: Spacing) -> Ten
     canvas = _Canvas.around(image_per_mm.shape[-2:], geometry, spacing_mm)
     table = canvas.table(image_per_mm)
     angles = geometry.view_angles_rad(table)[: geometry.num_views // canvas.turns]
-    chunks = [
-        _differentiable(
-            partial(_line_integrals, angles=part, geometry=geometry, canvas=canvas), table
-        )
-        for part in angles.split(_views_per_chunk(4 * geometry.num_channels * canvas.ray_samples))
-    ]
+    per_chunk = _views_per_chunk(4 * geometry.num_channels * canvas.ray_samples)
+    with _one_thread():
+        chunks = [
+            _differentiable(
+                partial(_line_integrals, angles=part, geometry=geometry, canvas=canvas), table
+            )
+            for part in angles.split(per_chunk)
+        ]
     return _unfold_turns(torch.cat(chunks), canvas.turns, geometry.num_channels)
 
 
@@ -213,12 +216,13 @@ def filtered_backprojection(
     angles = geometry.view_angles_rad(sinogram)[: geometry.num_views // canvas.turns]
     per_chunk = _views_per_chunk(2 * canvas.rows * canvas.columns)
     image = torch.zeros((), dtype=sinogram.dtype, device=sinogram.device)
-    for part, table in zip(
-        angles.split(per_chunk), rows.split(per_chunk * geometry.num_channels), strict=True
-    ):
-        image = image + _differentiable(
-            partial(_weighted_sum_over_views, angles=part, geometry=geometry, canvas=canvas), table
-        )
+    tables = rows.split(per_chunk * geometry.num_channels)
+    with _one_thread():
+        for part, table in zip(angles.split(per_chunk), tables, strict=True):
+            image = image + _differentiable(
+                partial(_weighted_sum_over_views, angles=part, geometry=geometry, canvas=canvas),
+                table,
+            )
     return canvas.image(image) * (2 * math.pi / geometry.num_views)
 
 
@@ -375,6 +379,17 @@ def _differentiable(function: Callable[[Tensor], Tensor], table: Tensor) -> Tens
         result: Tensor = checkpoint(function, table, use_reentrant=False)
         return result
     return function(table)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """embedding_bag on a CPU is several times slower with two threads than with one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _check_batch(tensor: Tensor, name: str, axes: str) -> None:
