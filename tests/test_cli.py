@@ -342,6 +342,12 @@ def test_demo_makes_enhances_and_compares_a_phantom_scan(
     assert all(place.exists() for place in places)
 
 
+def test_demo_without_a_model_leaves_nothing(stand: Stand, tmp_path: Path) -> None:
+    stand("isocenter.modelpack.ct_enhancer", "load", ModelRefused("weights were altered"))
+    assert run("demo", "--output", str(tmp_path / "demo")).exit_code == 2
+    assert not list(tmp_path.iterdir())
+
+
 def test_train_takes_known_recipes_only(stand: Stand) -> None:
     result = run("train", "no_such_recipe", "--data", "d", "--output", "o")
     assert result.exit_code == 2

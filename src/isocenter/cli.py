@@ -365,9 +365,11 @@ def demo(
     _refuse_taken(output)
     from isocenter.dicom.phantom_scan import write_phantom_scan
     from isocenter.evaluation.compare import evaluate as compare
+    from isocenter.modelpack.ct_enhancer import load
     from isocenter.physics.phantom import low_dose_phantom
     from isocenter.tasks.enhance import enhance as enhance_scan
 
+    enhancer = load(model, device=device)
     _tell("Making a phantom scan at full and at low dose")
     low_dose, full_dose = low_dose_phantom(seed=seed, num_slices=slices)
     scan = output / "low-dose"
@@ -375,7 +377,7 @@ def demo(
     write_phantom_scan(low_dose, scan)
     with _progress_bar("Enhancing") as progress:
         result = enhance_scan(
-            scan, output / "result", seed=seed, model=model, device=device, progress=progress
+            scan, output / "result", seed=seed, model=enhancer, device=device, progress=progress
         )
     _tell("Comparing with the full dose, which only a simulation knows")
     before = compare(full_dose, low_dose)
