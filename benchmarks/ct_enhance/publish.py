@@ -56,7 +56,7 @@ def overview(figures: dict[str, Any]) -> str:
         f"{dose} ({next(iter(rows.values()))['slices']} slices)" for dose, rows in doses.items()
     ]
     lines = [
-        "PSNR in dB / SSIM against the full-dose scan, HU range -1000 to 1000, inside the body, mean "
+        "PSNR in dB / SSIM against the full dose, HU range -1000 to 1000, inside the body, mean "
         "over patients:",
         "",
         "| method | " + " | ".join(head) + " | s a slice |",
