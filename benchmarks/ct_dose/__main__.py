@@ -24,7 +24,7 @@ from benchmarks.ct_dose.simulation import Calibration, fit, mean_spectrum, simul
 from benchmarks.ct_dose.spectra import Spectrum, measure_spectrum
 from isocenter.physics.ct_kernels import KERNELS
 
-PHOTONS_PER_MAS = {"D45f_3mm": 2850.0, "B30f_1mm": 500.0}
+PHOTONS_PER_MAS = {"D45f_3mm": 2850.0, "B30f_1mm": 560.0}
 NUM_FITTED = 2
 
 

@@ -47,5 +47,5 @@ def _draw_spectra(axes: np.ndarray, result: Result) -> None:
         axes[0].plot(*spectrum.radial(), style, label=name)
         axes[1].plot(*spectrum.by_direction(), style, label=name)
     axes[0].set(xlabel="cycles per mm", ylim=(0, None))
-    axes[1].set(xlabel="direction of frequency, degrees (90: up and down)", ylim=(0, None))
+    axes[1].set(xlabel="direction, degrees (90: up and down)", ylim=(0, None))
     axes[0].legend()

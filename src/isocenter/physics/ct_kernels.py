@@ -80,7 +80,7 @@ KERNELS: dict[str, Kernel] = {
     "B10f": Kernel(half_frequency_per_mm=0.24, order=2.0),
     "B20f": Kernel(half_frequency_per_mm=0.30, order=2.0),
     "B30f": Kernel(
-        half_frequency_per_mm=0.394, order=3.18, boost=-0.066, boost_frequency_per_mm=0.270
+        half_frequency_per_mm=0.392, order=3.0, boost=-0.042, boost_frequency_per_mm=0.352
     ),
     "B40f": Kernel(half_frequency_per_mm=0.40, order=2.5),
     "D45f": Kernel(
