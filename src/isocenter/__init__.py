@@ -1,4 +1,4 @@
-"""Generative medical imaging that can be trusted: DICOM in, DICOM out, with the numbers that prove it."""
+"""Generative medical imaging that can be trusted: DICOM in, DICOM out, with proof."""
 
 from __future__ import annotations
 

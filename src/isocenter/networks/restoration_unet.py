@@ -25,12 +25,10 @@ class _ResidualBlock(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        _silence(self.second)
         self.scale_shift = nn.Linear(time_channels, 2 * channels) if time_channels else None
         if self.scale_shift is not None:
-            nn.init.zeros_(self.scale_shift.weight)
-            nn.init.zeros_(self.scale_shift.bias)
+            _silence(self.scale_shift)
 
     def forward(self, features_BCHW: Tensor, time: Tensor | None) -> Tensor:
         hidden = self.first(features_BCHW)
@@ -38,6 +36,21 @@ class _ResidualBlock(nn.Module):
             scale, shift = self.scale_shift(time)[:, :, None, None].chunk(2, dim=1)
             hidden = hidden * (1 + scale) + shift
         return features_BCHW + self.second(functional.silu(hidden))
+
+
+class _Level(nn.ModuleList):
+    """Residual blocks one after the other."""
+
+    def forward(self, features_BCHW: Tensor, time: Tensor | None) -> Tensor:
+        for block in self:
+            features_BCHW = block(features_BCHW, time)
+        return features_BCHW
+
+
+def _silence(layer: nn.Module) -> None:
+    """Let a layer answer zero, so that training begins at the identity."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 def time_embedding(time_B: Tensor, channels: int) -> Tensor:
@@ -103,16 +116,15 @@ class RestorationUNet(nn.Module):
         )
         self.up = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
         self.descent = nn.ModuleList(
-            nn.ModuleList(_ResidualBlock(width, time_channels) for _ in range(count))
+            _Level(_ResidualBlock(width, time_channels) for _ in range(count))
             for width, count in zip(widths, counts, strict=True)
         )
         self.ascent = nn.ModuleList(
-            nn.ModuleList(_ResidualBlock(width, time_channels) for _ in range(count))
+            _Level(_ResidualBlock(width, time_channels) for _ in range(count))
             for width, count in zip(widths[:-1], counts[:-1], strict=True)
         )
         self.head = nn.Conv2d(widths[0], 4 * out_channels, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        _silence(self.head)
 
     @property
     def multiple(self) -> int:
@@ -134,14 +146,12 @@ class RestorationUNet(nn.Module):
         features = features.contiguous(memory_format=torch.channels_last)
         features = self.stem(features)
         skips = []
-        for level, blocks in enumerate(self.descent):
-            if level:
+        for number, level in enumerate(self.descent):
+            if number:
                 skips.append(features)
-                features = self.down[level - 1](features)
-            for block in blocks:
-                features = block(features, time)
-        for level in reversed(range(len(self.ascent))):
-            features = skips.pop() + functional.pixel_shuffle(self.up[level](features), 2)
-            for block in self.ascent[level]:
-                features = block(features, time)
+                features = self.down[number - 1](features)
+            features = level(features, time)
+        for number in reversed(range(len(self.ascent))):
+            features = skips.pop() + functional.pixel_shuffle(self.up[number](features), 2)
+            features = self.ascent[number](features, time)
         return functional.pixel_shuffle(self.head(features), 2)
