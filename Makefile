@@ -50,6 +50,8 @@ test: $(READY)
 bench: $(READY)
 	$(INSTALL) -e '.[dev,benchmark]'
 	$(BIN)/python -m benchmarks.ct_enhance --data "$(DATA)" --output runs/bench $(ARGS)
+	$(BIN)/python -m benchmarks.ct_enhance.lesions --data "$(DATA)" --output runs/bench
+	$(BIN)/python -m benchmarks.ct_enhance.resources --output runs/bench
 
 # The versions that were tried together, without addresses or local builds.
 constraints: $(READY)

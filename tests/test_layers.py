@@ -12,7 +12,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "src" / "isocenter"
-HEAVY = ("torch", "matplotlib", "highdicom", "scipy", "diffusers", "skimage", "numpy", "pydicom")
+HEAVY = ("torch", "matplotlib", "highdicom", "scipy", "skimage", "numpy", "pydicom")
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:

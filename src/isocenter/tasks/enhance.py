@@ -48,7 +48,7 @@ UNCERTAINTY_MEANING = (
     "Half-width in HU of the 90 % interval of the standard-dose value, around the model's mean "
     "estimate; 0 where the scanner measured nothing."
 )
-_DECISIVE_LIBRARIES = ("torch", "numpy", "scipy", "diffusers", "pydicom", "highdicom")
+_DECISIVE_LIBRARIES = ("torch", "numpy", "scipy", "pydicom", "highdicom")
 
 
 class Progress(Protocol):
