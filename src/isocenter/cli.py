@@ -23,7 +23,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from isocenter import __version__
-from isocenter.core.errors import IsocenterError, OutputRefused
+from isocenter.core.errors import InputRefused, IsocenterError, OutputRefused
 
 if TYPE_CHECKING:
     from isocenter.dicom.read import Run
@@ -423,7 +423,13 @@ def train(
     device: DeviceOption = "cpu",
 ) -> None:
     """Train a model: a complete, reproducible run, split by patient."""
-    from isocenter.recipes import ct_enhance
+    try:
+        from isocenter.recipes import ct_enhance
+    except ModuleNotFoundError as error:
+        raise InputRefused(
+            f"training needs {error.name}, which is not installed; install the extra `train`, "
+            "such as by `pip install -e '.[train]'`"
+        ) from error
 
     runs = {Recipe.CT_ENHANCE: ct_enhance.train}
     folder = runs[recipe](data=data, output=output, resume=resume, device=device)
