@@ -195,7 +195,7 @@ def _digests(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in paths
-        if path.name != CHECKSUMS
+        if path != folder / CHECKSUMS
     }
 
 
@@ -232,7 +232,8 @@ def verify(folder: Path) -> str:
             f"no {CHECKSUMS} in the model folder; expected a folder made by `isocenter train` or "
             "the one that comes with the package"
         )
-    lines = [line.split("  ", 1) for line in listing.read_text().splitlines() if "  " in line]
+    text = listing.read_text(errors="replace")  # a damaged list fits no file
+    lines = [line.split("  ", 1) for line in text.splitlines() if "  " in line]
     expected = {name: digest for digest, name in lines}
     found = _digests(folder)
     for name in sorted(expected.keys() | found.keys()):

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from isocenter.modelpack.ct_mean import CtMeanModel, level_map, padded
+
+
+def window(*shape: int, context: int = 1, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 40 + 20 * torch.randn((2, 2 * context + 1, *shape), generator=generator)
+
+
+def new_model(*, context: int = 1) -> CtMeanModel:
+    """As before the first step of training: the network answers zero."""
+    network = CtMeanModel.build_network(context=context, widths=[4, 6], blocks=[1, 1])
+    return CtMeanModel(network, context=context)
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (130, 117), (17, 33)])
+@pytest.mark.parametrize("context", [0, 1, 2])
+def test_a_network_that_answers_zero_leaves_the_image_as_it_is(
+    shape: tuple[int, int], context: int
+) -> None:
+    image = window(*shape, context=context)
+    estimate = new_model(context=context)(image)
+    assert torch.equal(estimate.mean, image[:, context : context + 1])
+    for part in (estimate.below, estimate.above, estimate.level):
+        assert part.shape == (2, 1, *shape)
+        assert (part > 0).all()
+
+
+@pytest.mark.parametrize("value", [-3024.0, -1024.0, 3071.0, 20000.0])
+def test_values_outside_the_range_of_ct_pass_through(value: float) -> None:
+    image = window(32, 32)
+    image[:, :, :8, :8] = value
+    estimate = new_model()(image)
+    assert torch.equal(estimate.mean, image[:, 1:2])
+    assert torch.isfinite(estimate.above).all()
+
+
+def test_the_network_answers_in_units_of_the_noise() -> None:
+    """Spread and change grow with the noise for the same answer."""
+    model = new_model()
+    with torch.no_grad():
+        model.network.head.bias.fill_(1.0)
+    flat = torch.full((1, 3, 64, 64), 40.0)
+    noise = torch.randn((1, 3, 64, 64), generator=torch.Generator().manual_seed(1))
+    quiet, loud = (model(flat + level * noise) for level in (10, 30))
+    for name in ("level", "below", "above"):
+        assert torch.allclose(getattr(loud, name), 3 * getattr(quiet, name), rtol=1e-3)
+    changes = [
+        found.mean - (flat + level * noise)[:, 1:2] for found, level in ((quiet, 10), (loud, 30))
+    ]
+    assert torch.allclose(changes[1], 3 * changes[0], rtol=1e-3, atol=1e-3)
+    assert torch.allclose(changes[0], quiet.level, rtol=1e-3)
+
+
+def test_neighbours_count_but_only_the_middle_is_measured() -> None:
+    model = new_model()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(
+                0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(3))
+            )
+    image = window(32, 32)
+    other = image.clone()
+    other[:, 0] += 100 * torch.randn(image[:, 0].shape, generator=torch.Generator().manual_seed(4))
+    assert torch.equal(model(image).level, model(other).level)
+    assert not torch.allclose(model(image).mean, model(other).mean)
+
+
+def test_padding_repeats_the_edge_and_spares_what_fits() -> None:
+    image = torch.arange(6.0).view(1, 1, 2, 3)
+    assert padded(image, 4).tolist() == [[[[0, 1, 2, 2], [3, 4, 5, 5]] + [[3, 4, 5, 5]] * 2]]
+    assert padded(padded(image, 4), 4).shape == (1, 1, 4, 4)
+
+
+def test_total_level_adds_the_bands_as_variances() -> None:
+    bands = torch.tensor([3.0, 4.0, 0.0, 12.0]).view(1, 4, 1, 1).expand(1, 4, 2, 3)
+    assert torch.allclose(level_map(bands, (32, 48)), torch.full((1, 1, 32, 48), 13.0))
+    assert level_map(torch.zeros(1, 4, 1, 1), (16, 16)).min() > 0
