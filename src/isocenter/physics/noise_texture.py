@@ -99,7 +99,8 @@ def directional_variance(image_hu: NDArray, *, spacing_mm: tuple[float, float]) 
         spacing_mm: row and column spacing.
 
     Returns:
-        (NUM_DIRECTIONS, 64, 64), of mean one inside the body.
+        (NUM_DIRECTIONS, 64, 64) of a square image, of mean one inside the body; the columns of
+        others are in proportion.
     """
     step = max(1, image_hu.shape[0] // 128)
     coarse = ndimage.uniform_filter(np.clip(image_hu, -1000, 1500).astype(np.float32), step)

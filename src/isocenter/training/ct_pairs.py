@@ -202,7 +202,7 @@ class CtPairs(Dataset):
         if size != crop:
             anatomy = _resized(anatomy, crop)
         variance = torch.from_numpy(self._variance_of(scan_index, middle))
-        scale = variance.shape[-1] / rows
+        scale = variance.shape[-2] / rows  # the same along columns
         box = [round(edge * scale) for edge in (top, top + size, left, left + size)]
         cut = variance[:, box[0] : max(box[1], box[0] + 2), box[2] : max(box[3], box[2] + 2)]
         variance = functional.interpolate(cut[None], (crop, crop), mode="bilinear")[0]
