@@ -1,0 +1,40 @@
+"""Scans of invented patients, made from seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from isocenter.training.ct_pairs import TrainingScan
+
+
+@pytest.fixture(scope="session")
+def make_scan() -> Callable[..., TrainingScan]:
+    """A trunk of water with a lung, its measured noise stated and not its real one."""
+
+    def make(
+        patient: str = "a",
+        *,
+        shape: tuple[int, int, int] = (3, 64, 64),
+        noise_hu: float = 15.0,
+        kernel: str = "B30f",
+        seed: int = 0,
+    ) -> TrainingScan:
+        _, rows, columns = shape
+        row, column = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+        image = np.where(np.hypot(row, column) < 0.9, 45.0, -1000.0)
+        image[np.hypot(row - 0.3, column - 0.3) < 0.25] = -850.0
+        noise = np.random.default_rng(seed).normal(0, 10, shape)
+        return TrainingScan(
+            name=patient,
+            patient=patient,
+            array=np.rint(image + noise).clip(-1024, 3071).astype(np.int16),
+            spacing_mm=(2.5, 2.5, 2.5),
+            noise_hu=noise_hu,
+            kernel=kernel,
+            slice_thickness_mm=2.5,
+        )
+
+    return make
