@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ct/")
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
     parser.add_argument("--model", type=Path, help="model folder; the shipped one by default")
-    parser.add_argument("--judged", type=int, default=2, help="slices of each scan")
+    parser.add_argument("--judged", type=int, default=1, help="slices of each scan")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="for the baselines")
     parser.add_argument("--threads", type=int, default=2, help="for our networks")
     arguments = parser.parse_args()
