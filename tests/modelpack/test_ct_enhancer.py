@@ -85,6 +85,19 @@ def test_calibration_widens_the_interval_as_asked(
         assert np.allclose(after, factor * before, rtol=1e-4, atol=1e-3)
 
 
+def test_the_interval_is_never_narrower_than_what_was_calibrated(
+    build_enhancer: Build, window_hu: NDArray, calibration: Callable[..., Calibration]
+) -> None:
+    """Calibration divides by at least half an HU, so its factors multiply at least as much."""
+    model = build_enhancer(scale=0, calibration=calibration(3.0))
+    with torch.no_grad():
+        model.mean.network.head.bias[4:] = -20.0  # a spread of nothing
+    raw, estimate = model.raw_estimate(window_hu), judge(model, window_hu)
+    assert max(raw.below.max().item(), raw.above.max().item()) < 0.01
+    assert np.allclose(estimate.mean_hu - estimate.lower_hu, 1.5, atol=1e-3)
+    assert np.allclose(estimate.upper_hu - estimate.mean_hu, 1.5, atol=1e-3)
+
+
 def test_a_slice_gets_the_same_texture_alone_or_in_any_order(
     build_enhancer: Build, window_hu: NDArray
 ) -> None:

@@ -29,8 +29,8 @@ class ModelDouble:
 
     context = 0
 
-    def __init__(self, *, too_small: float, floor: float = 0.0) -> None:
-        self.spread = max(NORMAL_90 * STANDARD_DOSE_HU / too_small, floor)
+    def __init__(self, *, too_small: float) -> None:
+        self.spread = NORMAL_90 * STANDARD_DOSE_HU / too_small
 
     def raw_estimate(self, window_hu: NDArray) -> MeanAndSpread:
         mean = torch.from_numpy(anatomy()).float()[None, None]
@@ -42,7 +42,7 @@ class ModelDouble:
 def cases(
     patients: int, *, noise_hu: float = 20.0, lung_error: float = 1.0, seed: int = 0
 ) -> Iterator[DoseCase]:
-    """Truth is the anatomy and normal noise of the standard dose, in lung ``lung_error`` as much."""
+    """Truth is the anatomy and normal noise of the standard dose, ``lung_error`` times in lung."""
     for patient in range(patients):
         rng = np.random.default_rng((seed, patient))
         scale = np.where(anatomy() == -850, lung_error, 1.0) * STANDARD_DOSE_HU

@@ -21,6 +21,8 @@ from isocenter.image.tissue import SMOOTHING_MM, TISSUES
 
 OTHER = "other"
 CLASSES = (*TISSUES, OTHER)
+# A raw distance below this is taken as this, when factors are found and when they are used.
+LEAST_SPREAD_HU = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)

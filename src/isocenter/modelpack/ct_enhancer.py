@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from isocenter.core.errors import ModelRefused
 from isocenter.diffusion.bridge import MeanBridgeScheduler
 from isocenter.image.noise import measure_noise
-from isocenter.modelpack.calibration import Calibration, tissue_classes
+from isocenter.modelpack.calibration import LEAST_SPREAD_HU, Calibration, tissue_classes
 from isocenter.modelpack.ct_mean import CtMeanModel, MeanAndSpread
 from isocenter.modelpack.ct_texture import CtTextureModel
 from isocenter.modelpack.enhancer import AcceptedScans, Estimate
@@ -91,8 +91,8 @@ class CtEnhancer:
         factor_below, factor_above = self.calibration.factors(classes, noise)
         return Estimate(
             mean_hu=mean,
-            lower_hu=mean - factor_below * below,
-            upper_hu=mean + factor_above * above,
+            lower_hu=mean - factor_below * np.maximum(below, LEAST_SPREAD_HU),
+            upper_hu=mean + factor_above * np.maximum(above, LEAST_SPREAD_HU),
             state=_State(middle=self._tensor(middle[None]), estimate=raw),
         )
 

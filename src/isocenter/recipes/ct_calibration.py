@@ -12,6 +12,7 @@ from isocenter.image.noise import measure_noise
 from isocenter.image.tissue import body_mask
 from isocenter.modelpack.calibration import (
     CLASSES,
+    LEAST_SPREAD_HU,
     Calibration,
     conformal_factor,
     tissue_classes,
@@ -21,7 +22,6 @@ from isocenter.recipes.ct_cases import DoseCase
 
 COVERAGE = 0.9
 NOISE_LEVELS_HU = (12.0, 20.0, 35.0, 60.0, 100.0)
-_LEAST_SPREAD_HU = 0.5
 _LEAST_PATIENTS = 3
 _LEAST_VOXELS = 50
 
@@ -71,7 +71,7 @@ def _case_scores(model: CtEnhancer, case: DoseCase) -> list[_Scores]:
         raw = model.raw_estimate(window)
         mean, below, above = (part[0, 0].cpu().numpy() for part in (raw.mean, raw.below, raw.above))
         away = case.full_hu[index] - mean
-        score = np.abs(away) / np.maximum(np.where(away < 0, below, above), _LEAST_SPREAD_HU)
+        score = np.abs(away) / np.maximum(np.where(away < 0, below, above), LEAST_SPREAD_HU)
         noise = measure_noise(window[model.context], spacing_mm=case.in_plane_mm).level_hu
         if not np.isfinite(noise):
             continue
