@@ -167,6 +167,7 @@ class Trainer:
             num_workers=self.settings.workers,
             drop_last=True,
             persistent_workers=False,
+            generator=torch.Generator(),  # leaves the losses' random numbers alone
         )
         started = time.monotonic()
         logs: dict[str, float] = {}
