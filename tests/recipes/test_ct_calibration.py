@@ -101,5 +101,5 @@ def test_levels_and_tissues_not_seen_take_what_was_seen() -> None:
 
 
 def test_two_patients_are_too_few() -> None:
-    with pytest.raises(AssertionError, match="three patients"):
+    with pytest.raises(ValueError, match="3 patients"):
         calibrate(ModelDouble(too_small=1.0), cases(2))  # type: ignore[arg-type]

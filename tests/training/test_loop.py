@@ -254,7 +254,7 @@ def test_a_gradient_that_is_not_finite_is_skipped(
 
 def test_validation_is_logged_at_its_steps(tmp_path: Path) -> None:
     run(tmp_path, learner())
-    assert [step for step, _ in validations(tmp_path)] == [4, 8, 12, 12]
+    assert [step for step, _ in validations(tmp_path)] == [4, 8, 12]
 
 
 def test_the_learning_rate_rises_then_falls_to_zero() -> None:

@@ -183,6 +183,7 @@ def _save_network(network: RestorationUNet, folder: Path) -> None:
     _write_json(folder / "config.json", {"_class_name": "RestorationUNet", **network.config})
     state = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
     save_file(state, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

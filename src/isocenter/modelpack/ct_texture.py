@@ -94,8 +94,9 @@ class CtTextureModel(nn.Module):
     def start(self, white: Tensor, *, middle: Tensor, estimate: MeanAndSpread) -> Tensor:
         """Noise of the colour that stage one removed, of unit variance."""
         spread = spread_hu(estimate)
-        inside = functional.avg_pool2d(estimate.mean, 9, 1, 4) > _BODY_HU
-        return coloured_noise(white, radial_colour((middle - estimate.mean) / spread, inside))
+        smooth = functional.avg_pool2d(estimate.mean, 9, 1, 4, count_include_pad=False)
+        removed = (middle - estimate.mean) / spread
+        return coloured_noise(white, radial_colour(removed, smooth > _BODY_HU))
 
     def sample(
         self, white: Tensor, *, middle: Tensor, estimate: MeanAndSpread, steps: int

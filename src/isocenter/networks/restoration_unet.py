@@ -91,6 +91,8 @@ class RestorationUNet(nn.Module):
         counts = [blocks] * len(widths) if isinstance(blocks, int) else list(blocks)
         if len(counts) != len(widths):
             raise ValueError(f"blocks names {len(counts)} levels, widths {len(widths)}")
+        if time_channels % 2:
+            raise ValueError(f"time_channels must be even, got {time_channels}")
         self.config: dict[str, Any] = {
             "in_channels": in_channels,
             "map_channels": map_channels,
@@ -135,6 +137,8 @@ class RestorationUNet(nn.Module):
         self, images_BCHW: Tensor, maps_BCHW: Tensor | None = None, time_B: Tensor | None = None
     ) -> Tensor:
         """Images (B, in_channels, H, W), maps (B, map_channels, H / 16, W / 16), time (B,)."""
+        if (self.embed is None) != (time_B is None):
+            raise ValueError("time_B belongs to a network with time_channels, and only to one")
         time = None
         if self.embed is not None and time_B is not None:
             time = self.embed(time_embedding(time_B, self.time_channels))

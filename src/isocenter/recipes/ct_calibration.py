@@ -47,7 +47,11 @@ def calibrate(model: CtEnhancer, cases: Iterable[DoseCase]) -> Calibration:
     """
     scores = [one for case in cases for one in _case_scores(model, case)]
     everything = _factor(scores)
-    assert everything is not None, "calibration needs cases of at least three patients"
+    if everything is None:
+        raise ValueError(
+            f"calibration needs cases of at least {_LEAST_PATIENTS} patients, got "
+            f"{len({one.patient for one in scores})}; give it more scans"
+        )
     table: dict[str, tuple[float, ...]] = {}
     for tissue, name in enumerate(CLASSES):
         of_class = [one for one in scores if one.tissue == tissue]

@@ -106,7 +106,9 @@ class CtEnhanceRecipe:
     mean: LoopSettings = field(
         default_factory=lambda: LoopSettings(steps=7_000, validate_every=250)
     )
-    texture: LoopSettings = field(default_factory=lambda: LoopSettings(steps=6_000))
+    texture: LoopSettings = field(
+        default_factory=lambda: LoopSettings(steps=4_000, learning_rate=1e-3)
+    )
     widths: tuple[int, ...] = (48, 96, 144, 192)
     blocks: tuple[int, ...] = (1, 1, 2, 2)
     texture_widths: tuple[int, ...] = (48, 64, 96)
@@ -220,6 +222,7 @@ def texture_learner(recipe: CtEnhanceRecipe, mean: CtMeanModel) -> Learner:
     def velocity_error(model: nn.Module, batch: Batch, generator: torch.Generator | None) -> Tensor:
         assert isinstance(model, CtTextureModel)
         middle, target = _middle(batch), batch["target"]
+        mean.to(target.device)
         with torch.no_grad():
             estimate = mean(batch["input"])
             white = torch.randn(target.shape, generator=generator).to(target)
@@ -272,6 +275,7 @@ def fit(
     folder: Path,
     *,
     resume: bool,
+    device: str = "cpu",
 ) -> None:
     """Train learners on the training patients, judged on the validation patients."""
 
@@ -284,7 +288,7 @@ def fit(
             start=start,
         )
 
-    trainer = Trainer(learners, settings=settings, folder=folder)
+    trainer = Trainer(learners, settings=settings, folder=folder, device=device)
     if resume:
         trainer.resume()
     trainer.fit(make_pairs, validation_batches(recipe, parts["validation"]))
@@ -302,17 +306,17 @@ def train(*, data: Path, output: Path, resume: bool = False, device: str = "cpu"
     Returns:
         The model folder.
     """
-    chosen_device(device)
+    device = chosen_device(device)
     recipe = ct_enhance()
     scans = read_training_scans(data)
     parts = split(scans)
     torch.manual_seed(derived_seed(recipe.seed, "mean") % 2**32)
     learners = [mean_learner(recipe), plain_learner(recipe)]
-    fit(learners, recipe, recipe.mean, parts, output / "mean", resume=resume)
+    fit(learners, recipe, recipe.mean, parts, output / "mean", resume=resume, device=device)
     mean = best_mean(recipe, output / "mean")
     torch.manual_seed(derived_seed(recipe.seed, "texture") % 2**32)
     learner = texture_learner(recipe, mean)
-    fit([learner], recipe, recipe.texture, parts, output / "texture", resume=resume)
+    fit([learner], recipe, recipe.texture, parts, output / "texture", resume=resume, device=device)
     return pack(recipe, parts, data=data, output=output)
 
 

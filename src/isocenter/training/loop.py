@@ -74,9 +74,9 @@ class Learner:
     best_merit: float = field(default=float("-inf"), init=False)
 
 
-def computes_in_bfloat16() -> bool:
-    """Whether this machine's first device multiplies bfloat16 at full speed."""
-    if torch.cuda.is_available():
+def computes_in_bfloat16(device: str) -> bool:
+    """Whether a device of this machine multiplies bfloat16 at full speed."""
+    if device != "cpu":
         return torch.cuda.is_bf16_supported()
     probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(probe and probe())
@@ -94,15 +94,20 @@ class Trainer:
     """Fits learners and keeps what is needed to go on after a stop at any moment."""
 
     def __init__(
-        self, learners: Sequence[Learner], *, settings: LoopSettings, folder: Path
+        self,
+        learners: Sequence[Learner],
+        *,
+        settings: LoopSettings,
+        folder: Path,
+        device: str = "cpu",
     ) -> None:
         self.settings = settings
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         precision = settings.mixed_precision
         if precision == "auto":
-            precision = "bf16" if computes_in_bfloat16() else "no"
-        self.accelerator = Accelerator(mixed_precision=precision)
+            precision = "bf16" if computes_in_bfloat16(device) else "no"
+        self.accelerator = Accelerator(mixed_precision=precision, cpu=device == "cpu")
         self.learners = list(learners)
         self.step = 0
         self._stale = 0
@@ -172,7 +177,7 @@ class Trainer:
         started = time.monotonic()
         logs: dict[str, float] = {}
         for batch in loader:
-            if self.step >= self.settings.steps:
+            if self.step >= self.settings.steps or self._stale >= self.settings.patience:
                 break
             for learner in self.learners:
                 logs |= self._learn(learner, self._placed(batch))
@@ -183,9 +188,8 @@ class Trainer:
                 self.validate(validation)
             if self.step % self.settings.checkpoint_every == 0:
                 self.save()
-            if self._stale >= self.settings.patience:
-                break
-        self.validate(validation)
+        if self.step % self.settings.validate_every:
+            self.validate(validation)
         self.save()
 
     def _learn(self, learner: Learner, batch: Batch) -> dict[str, float]:
