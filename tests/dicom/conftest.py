@@ -23,9 +23,11 @@ from pydicom.pixels.encoders import (
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import (
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -40,6 +42,13 @@ ENCODERS = {
     JPEGLSLossless: JPEGLSLosslessEncoder,
     RLELossless: RLELosslessEncoder,
 }
+UNCOMPRESSED = (
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+)
+TRANSFER_SYNTAXES = (*UNCOMPRESSED, *ENCODERS, JPEGLosslessSV1)
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
@@ -201,6 +210,18 @@ def _positions(
 
 def _decimal(value: float) -> str:
     return f"{value:.10g}"[:16]
+
+
+@pytest.fixture
+def transfer_syntaxes() -> Sequence[str]:
+    """Every transfer syntax that is read."""
+    return TRANSFER_SYNTAXES
+
+
+@pytest.fixture(params=TRANSFER_SYNTAXES, ids=lambda syntax: syntax.name[:24])
+def transfer_syntax(request: pytest.FixtureRequest) -> str:
+    """Each transfer syntax that is read, one a test."""
+    return request.param
 
 
 @pytest.fixture

@@ -498,12 +498,14 @@ def test_a_killed_writer_leaves_whole_files_only(
     folder = tmp_path / "out"
     folder.mkdir()
     process = subprocess.Popen([sys.executable, "-c", WRITE_WITHOUT_END, scan.folder, folder])
-    deadline = time.monotonic() + 60
-    while not list(folder.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.2)
-    process.kill()
-    process.wait()
+    try:
+        while not list(folder.iterdir()) and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
     assert list(folder.iterdir())
     for path in folder.glob("*.dcm"):
         assert pydicom.dcmread(path).pixel_array.shape == scan.stored.shape[1:]
