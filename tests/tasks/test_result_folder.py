@@ -78,7 +78,7 @@ def test_foreign_folders_are_refused(tmp_path: Path, content: str) -> None:
 
 def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / "result").write_text("mine")
-    with pytest.raises(OutputRefused, match="holds no result of ours"):
+    with pytest.raises(OutputRefused, match="is a file"):
         earlier_result(tmp_path / "result", "d1")
 
 

@@ -48,7 +48,8 @@ class FrameDecoder:
             UnreadableInput: damaged data, another size than declared, a crash or the time limit.
         """
         refusal = UnreadableInput(
-            f"the compressed pixels of {what} cannot be decoded; they are damaged or truncated"
+            f"the compressed pixels of {what} cannot be decoded; they are damaged or truncated: "
+            "export the series again, if possible uncompressed"
         )
         if not declares_size(frame, transfer_syntax, rows=rows, columns=columns):
             raise refusal

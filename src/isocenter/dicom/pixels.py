@@ -198,7 +198,9 @@ def _fragments(stream: BinaryIO, size: int, what: str) -> tuple[bytes, list[Span
             break
         start = stream.tell()
         if (group, element) != (0xFFFE, 0xE000) or start + length > size:
-            raise UnreadableInput(f"the compressed pixels of {what} are damaged or truncated")
+            raise UnreadableInput(
+                f"the compressed pixels of {what} are damaged or truncated: export the series again"
+            )
         items.append((start, length))
         if len(items) > MAX_FRAGMENTS:
             raise UnreadableInput(f"{what} holds too many pieces of compressed pixels")

@@ -178,6 +178,8 @@ def earlier_result(final: Path, digest: str) -> dict[str, Any] | None:
     with writing_to(final):
         if not final.exists() or (final.is_dir() and not any(final.iterdir())):
             return None
+    if not final.is_dir():
+        raise OutputRefused(f"{final} is a file; name a new or an empty folder.")
     content = _record_of(final)
     if content is None:
         raise OutputRefused(
