@@ -99,6 +99,10 @@ def test_a_refusal_is_a_sentence_and_exit_code_2(stand: Stand, error: Exception)
     assert not result.stdout
 
 
+def test_a_mistyped_command_is_corrected_once() -> None:
+    assert run("enhanse", SCAN).stderr.count("'enhance'") == 1
+
+
 def test_brackets_in_a_message_are_kept(stand: Stand) -> None:
     stand("isocenter.tasks.enhance", "enhance", UnreadableInput("got [bold] and [/nothing]"))
     assert "got [bold] and [/nothing]" in run("enhance", SCAN, "--output", "out").stderr
@@ -240,7 +244,8 @@ def test_progress_is_shown_beside_the_results(
 def summary(**facts: Any) -> SimpleNamespace:
     common = {"number": 1, "key": "1.2.3", "modality": "CT", "sop_class_name": "CT Image Storage"}
     size = {"num_images": 40, "rows": 512, "columns": 512, "kernel": "B30f"}
-    return SimpleNamespace(**common | size | {"fits": True, "why_not": ""} | facts)
+    verdict = {"series_number": None, "fits": True, "why_not": ""}
+    return SimpleNamespace(**common | size | verdict | facts)
 
 
 def test_series_lists_what_fits_and_why_the_rest_does_not(stand: Stand) -> None:
@@ -249,6 +254,13 @@ def test_series_lists_what_fits_and_why_the_rest_does_not(stand: Stand) -> None:
     lines = run("series", SCAN).stdout.splitlines()
     assert any("B30f" in line and "yes" in line for line in lines)
     assert any("2" in line and "localizer" in line for line in lines)
+
+
+def test_series_shows_the_number_that_the_scanner_gave(stand: Stand) -> None:
+    stand("isocenter.dicom.read", "find_series", [summary(series_number=603), summary(number=2)])
+    output = run("series", SCAN).stdout
+    assert "603" in output
+    assert "None" not in output
 
 
 def test_identifiers_are_shown_when_asked_for_only(stand: Stand) -> None:
@@ -304,6 +316,21 @@ def test_evaluate_opens_each_side_as_it_is_told(stand: Stand) -> None:
     assert compare.calls[0][0] == ("a scan", "a scan")
 
 
+def test_evaluate_says_which_of_the_two_is_refused(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_ct_series(scan: Path, **_: Any) -> str:
+        if scan == Path("b"):
+            raise UnreadableInput("the input does not exist")
+        return "a scan"
+
+    stand("isocenter.dicom.read", "open_ct_series", None)
+    monkeypatch.setattr(sys.modules["isocenter.dicom.read"], "open_ct_series", open_ct_series)
+    result = run("evaluate", "a", "b")
+    assert result.exit_code == 2
+    assert "TEST: the input does not exist" in result.stderr
+
+
 def test_a_json_file_that_cannot_be_written_is_refused(stand: Stand, tmp_path: Path) -> None:
     stand("isocenter.dicom.read", "open_ct_series", "a scan")
     stand("isocenter.evaluation.compare", "evaluate", Compared())
@@ -329,7 +356,8 @@ def test_demo_makes_enhances_and_compares_a_phantom_scan(
     stand("isocenter.modelpack.ct_enhancer", "load", IdentityEnhancer())
     small = partial(phantom.low_dose_phantom, size=160)
     monkeypatch.setattr(phantom, "low_dose_phantom", small)
-    result = run("demo", "--output", str(tmp_path / "demo"), "--slices", "3")
+    monkeypatch.chdir(tmp_path)
+    result = run("demo", "--output", "demo", "--slices", "3")
     assert result.exit_code == 0, result.stderr
     assert "PSNR" in result.stdout
     places = [Path(line.split(":", 1)[1].strip()) for line in result.stdout.splitlines()[-4:]]
@@ -339,7 +367,7 @@ def test_demo_makes_enhances_and_compares_a_phantom_scan(
         "uncertainty",
         "report.html",
     ]
-    assert all(place.exists() for place in places)
+    assert all(place.is_absolute() and place.exists() for place in places)
 
 
 def test_demo_without_a_model_leaves_nothing(stand: Stand, tmp_path: Path) -> None:

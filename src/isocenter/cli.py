@@ -61,7 +61,7 @@ class _Commands(TyperGroup):
 def _explain(error: Exception) -> int:
     """Say what went wrong; the exit code."""
     if isinstance(error, IsocenterError):
-        _complain(str(error))
+        _complain(": ".join([*getattr(error, "__notes__", ()), str(error)]))
         return REFUSED
     if isinstance(error, OSError) and error.strerror:
         _complain(f"The system refused: {error.strerror}.")
@@ -82,6 +82,7 @@ def _complain(message: str) -> None:
 app = typer.Typer(
     name="isocenter",
     cls=_Commands,
+    suggest_commands=False,  # click does already
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -262,10 +263,20 @@ def list_series(
     """List the series of a folder: which can be enhanced, and why others cannot."""
     from isocenter.dicom.read import find_series
 
-    table = Table("No.", "Modality", "Kind", "Images", "Size", "Kernel", "Can be enhanced")
+    table = Table(
+        "No.",
+        "Series number",
+        "Modality",
+        "Kind",
+        "Images",
+        "Size",
+        "Kernel",
+        "Can be enhanced",
+    )
     for found in find_series(scan):
         table.add_row(
             str(found.number),
+            "" if found.series_number is None else str(found.series_number),
             found.modality,
             escape(found.sop_class_name),
             str(found.num_images),
@@ -274,7 +285,7 @@ def list_series(
             "yes" if found.fits else f"no: {escape(found.why_not)}",
         )
         if uids:
-            table.add_row("", "UID", found.key)
+            table.add_row("", "", "UID", found.key)
     _print_table(table)
 
 
@@ -314,11 +325,15 @@ def evaluate(
     from isocenter.dicom.read import open_ct_series
     from isocenter.evaluation.compare import evaluate as compare
 
-    both = ((reference, reference_series), (test, test_series))
+    both = (("REFERENCE", reference, reference_series), ("TEST", test, test_series))
     run: Run = "largest" if largest_run else "all"
-    opened = [
-        open_ct_series(scan, series=series, run=run, accept_enhanced=True) for scan, series in both
-    ]
+    opened = []
+    for name, scan, series in both:
+        try:
+            opened.append(open_ct_series(scan, series=series, run=run, accept_enhanced=True))
+        except IsocenterError as error:
+            error.add_note(name)
+            raise
     with _progress_bar("Comparing") as progress:
         comparison = compare(*opened, progress=progress)
     if json_file == Path("-"):
@@ -383,7 +398,7 @@ def demo(
     before = compare(full_dose, low_dose)
     after = compare(full_dose, result.series_folder)
     _print_before_and_after(before, after)
-    _say("Low-dose scan", scan)
+    _say("Low-dose scan", scan.absolute())
     _print_result(result)
 
 
@@ -397,13 +412,14 @@ def _refuse_taken(folder: Path) -> None:
 
 
 def _print_before_and_after(before: Comparison, after: Comparison) -> None:
-    table = Table("Against the full dose", "Low dose", "Enhanced")
+    table = Table("Against the full dose", "Low dose", "Enhanced", "Full dose")
     for earlier, later in zip(before.fidelity, after.fidelity, strict=True):
         name = earlier.protocol.name
         table.add_row(f"PSNR, {name}", f"{earlier.psnr_db:.1f} dB", f"{later.psnr_db:.1f} dB")
         table.add_row(f"SSIM, {name}", f"{earlier.ssim:.3f}", f"{later.ssim:.3f}")
     if before.noise and after.noise:
-        noise = [each.test.noise_hu for each in (before.noise, after.noise)]
+        spectra = (before.noise.test, after.noise.test, after.noise.reference)
+        noise = [spectrum.noise_hu for spectrum in spectra]
         table.add_row("Noise in soft tissue", *(f"{level:.1f} HU" for level in noise))
     _print_table(table)
 

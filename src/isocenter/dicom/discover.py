@@ -233,8 +233,8 @@ def choose(findings: Findings, series: str | None) -> FoundSeries:
         return fitting[0]
     if fitting:
         raise SeriesChoiceNeeded(
-            f"{len(fitting)} series fit; name one by its number with --series:\n"
-            + _listing(findings.series)
+            f"{len(fitting)} series fit; name one with --series by the number that begins its "
+            "line:\n" + _listing(findings.series)
         )
     raise _none_fits(findings.series)
 
@@ -250,7 +250,8 @@ def _named(series: Sequence[FoundSeries], name: str) -> FoundSeries:
             return candidates[0]
     problem = "several series end" if by_end else "no series is named or ends"
     raise SeriesChoiceNeeded(
-        f"{problem} as --series says; name one by its number:\n" + _listing(series)
+        f"{problem} as --series says; name one by the number that begins its line:\n"
+        + _listing(series)
     )
 
 
