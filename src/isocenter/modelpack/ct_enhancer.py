@@ -27,10 +27,11 @@ from torch import Tensor, nn
 
 from isocenter.core.errors import ModelRefused
 from isocenter.diffusion.bridge import MeanBridgeScheduler
-from isocenter.image.noise import measure_noise
+from isocenter.image.noise import NoiseMeasure, measure_noise
 from isocenter.modelpack.calibration import LEAST_SPREAD_HU, Calibration, tissue_classes
 from isocenter.modelpack.ct_mean import CtMeanModel, MeanAndSpread
 from isocenter.modelpack.ct_texture import CtTextureModel
+from isocenter.modelpack.dose_prior import DosePrior
 from isocenter.modelpack.enhancer import AcceptedScans, Estimate
 from isocenter.networks.restoration_unet import RestorationUNet
 
@@ -62,6 +63,7 @@ class CtEnhancer:
         calibration: Calibration,
         accepted: AcceptedScans,
         card: dict[str, Any],
+        dose_prior: DosePrior | None = None,
         weights_sha256: str = "",
         device: str = "cpu",
     ) -> None:
@@ -69,6 +71,7 @@ class CtEnhancer:
         self.texture = _frozen(texture, device)
         self.calibration = calibration
         self.accepted = accepted
+        self.dose_prior = dose_prior or DosePrior()
         self.card = card
         self.name: str = card["name"]
         self.version: str = card["version"]
@@ -77,23 +80,27 @@ class CtEnhancer:
         self.device = device
 
     @torch.inference_mode()
-    def raw_estimate(self, window_hu: NDArray) -> MeanAndSpread:
-        """Mean and uncalibrated spread of a (2 * context + 1, row, column) window."""
-        return self.mean(self._tensor(window_hu))
+    def raw_estimate(
+        self, window_hu: NDArray, *, spacing_mm: tuple[float, float]
+    ) -> tuple[MeanAndSpread, NoiseMeasure]:
+        """Mean and uncalibrated spread of a window, and the noise measured in its middle."""
+        noise = measure_noise(window_hu[self.context], spacing_mm=spacing_mm)
+        frequency = noise.mean_frequency_per_mm * float(np.sqrt(spacing_mm[0] * spacing_mm[1]))
+        fraction = self.dose_prior.expected_fraction(noise.level_hu, frequency)
+        window = self._tensor(window_hu)
+        return self.mean(window, torch.tensor([fraction]).to(window)), noise
 
     def estimate(self, window_hu: NDArray, *, spacing_mm: tuple[float, float]) -> Estimate:
         """Mean and calibrated interval of the middle slice, (row, column) float32 HU."""
-        raw = self.raw_estimate(window_hu)
-        middle = window_hu[self.context]
+        raw, noise = self.raw_estimate(window_hu, spacing_mm=spacing_mm)
         mean, below, above = (part[0, 0].cpu().numpy() for part in (raw.mean, raw.below, raw.above))
-        noise = measure_noise(middle, spacing_mm=spacing_mm).level_hu
         classes = tissue_classes(mean, spacing_mm=spacing_mm)
-        factor_below, factor_above = self.calibration.factors(classes, noise)
+        factor_below, factor_above = self.calibration.factors(classes, noise.level_hu)
         return Estimate(
             mean_hu=mean,
             lower_hu=mean - factor_below * np.maximum(below, LEAST_SPREAD_HU),
             upper_hu=mean + factor_above * np.maximum(above, LEAST_SPREAD_HU),
-            state=_State(middle=self._tensor(middle[None]), estimate=raw),
+            state=_State(middle=self._tensor(window_hu[self.context][None]), estimate=raw),
         )
 
     @torch.inference_mode()
@@ -161,6 +168,7 @@ def save_ct_enhancer(model: CtEnhancer, folder: Path, *, documents: dict[str, st
                 "_class_name": CLASS_NAME,
                 "context": model.context,
                 "accepted": asdict(model.accepted),
+                "dose_prior": asdict(model.dose_prior),
                 "mean": ["isocenter.networks.restoration_unet", "RestorationUNet"],
                 "texture": ["isocenter.networks.restoration_unet", "RestorationUNet"],
                 "scheduler": ["isocenter.diffusion.bridge", "MeanBridgeScheduler"],
@@ -281,6 +289,9 @@ def load(folder: Path | str | None = None, *, device: str = "cpu") -> CtEnhancer
         ),
         accepted=AcceptedScans(
             **{name: (low, high) for name, (low, high) in index["accepted"].items()}
+        ),
+        dose_prior=DosePrior(
+            **index["dose_prior"] | {"fractions": tuple(index["dose_prior"]["fractions"])}
         ),
         card=_read_json(place / "card.json"),
         weights_sha256=digest,

@@ -27,12 +27,14 @@ class MeanAndSpread:
     """What stage one says of a slice, before calibration; all (B, 1, H, W) HU.
 
     Attributes:
-        mean: posterior mean of the standard-dose value.
+        anatomy: posterior mean of what a scan without noise would show.
+        mean: posterior mean of the standard-dose value, which holds a share of the input's noise.
         below, above: distances from the mean down to the 5 % and up to the 95 % quantile.
         level: noise level measured in the input.
         log_bands: (B, NUM_BANDS, H / 16, W / 16), logarithm of the measured level of each band.
     """
 
+    anatomy: Tensor
     mean: Tensor
     below: Tensor
     above: Tensor
@@ -50,7 +52,12 @@ def padded(images_BCHW: Tensor, multiple: int) -> Tensor:
 class CtMeanModel(nn.Module):
     """A network, fed with slices and the noise texture measured in them.
 
-    The network answers in units of the local noise level, so that any dose looks alike to it.
+    The network answers in units of the local noise level, so that any dose looks alike to it, and
+    answers with the anatomy alone. What a standard dose would add to it follows: the noise of both
+    doses is jointly normal with one texture, so a share f of the input's noise, f the dose
+    fraction, is the standard dose's best estimate,
+
+        mean = anatomy + f (input - anatomy).
     """
 
     def __init__(self, network: RestorationUNet, *, context: int) -> None:
@@ -69,8 +76,13 @@ class CtMeanModel(nn.Module):
             blocks=blocks,
         )
 
-    def forward(self, window_BCHW: Tensor) -> MeanAndSpread:
-        """Map windows of 2 * context + 1 slices to the middle slice's mean and spread."""
+    def forward(self, window_BCHW: Tensor, fraction_B: Tensor | None = None) -> MeanAndSpread:
+        """Map windows of 2 * context + 1 slices to the middle slice's mean and spread.
+
+        Args:
+            window_BCHW: HU.
+            fraction_B: dose of the input over the standard dose; 0 where absent.
+        """
         rows, columns = window_BCHW.shape[-2:]
         window = padded(window_BCHW, self.network.multiple)
         middle = window[:, self.context : self.context + 1]
@@ -83,8 +95,11 @@ class CtMeanModel(nn.Module):
         images = torch.cat([seen / HU_SCALE, detail], dim=1)
         answer = self.network(images, log_bands).float()
         spread = functional.softplus(answer[:, 1:]) * level
+        anatomy = middle + level * answer[:, :1]
+        share = 0.0 if fraction_B is None else fraction_B.view(-1, 1, 1, 1)
         whole = MeanAndSpread(
-            mean=middle + level * answer[:, :1],
+            anatomy=anatomy,
+            mean=anatomy + share * (middle - anatomy),
             below=spread[:, :1],
             above=spread[:, 1:],
             level=level,
@@ -94,7 +109,7 @@ class CtMeanModel(nn.Module):
             return whole
         cut = {
             name: getattr(whole, name)[..., :rows, :columns]
-            for name in ("mean", "below", "above", "level")
+            for name in ("anatomy", "mean", "below", "above", "level")
         }
         return MeanAndSpread(log_bands=log_bands, **cut)
 

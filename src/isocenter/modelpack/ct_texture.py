@@ -107,7 +107,7 @@ class CtTextureModel(nn.Module):
         full = MeanAndSpread(
             **{
                 name: padded(getattr(estimate, name), multiple)
-                for name in ("mean", "below", "above", "level")
+                for name in ("anatomy", "mean", "below", "above", "level")
             },
             log_bands=estimate.log_bands,
         )

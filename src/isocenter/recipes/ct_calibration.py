@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isocenter.image.noise import measure_noise
 from isocenter.image.tissue import body_mask
 from isocenter.modelpack.calibration import (
     CLASSES,
@@ -72,11 +71,11 @@ def calibrate(model: CtEnhancer, cases: Iterable[DoseCase]) -> Calibration:
 def _case_scores(model: CtEnhancer, case: DoseCase) -> list[_Scores]:
     found = []
     for index, window in case.windows(model.context):
-        raw = model.raw_estimate(window)
+        raw, measured = model.raw_estimate(window, spacing_mm=case.in_plane_mm)
         mean, below, above = (part[0, 0].cpu().numpy() for part in (raw.mean, raw.below, raw.above))
         away = case.full_hu[index] - mean
         score = np.abs(away) / np.maximum(np.where(away < 0, below, above), LEAST_SPREAD_HU)
-        noise = measure_noise(window[model.context], spacing_mm=case.in_plane_mm).level_hu
+        noise = measured.level_hu
         if not np.isfinite(noise):
             continue
         classes = tissue_classes(mean, spacing_mm=case.in_plane_mm)

@@ -76,6 +76,8 @@ CALIBRATION_PATIENTS = (
     "A056642",
     "A002304",
 )
+# Standard deviation of the logarithm of the estimated dose fraction.
+_FRACTION_ERROR = 0.3
 # Scans too noisy to stand for a standard dose even when shrunk.
 NOISIEST_TRAINING_HU = 60.0
 VALIDATION_PATIENTS = (
@@ -182,12 +184,18 @@ def mean_learner(recipe: CtEnhanceRecipe) -> Learner:
     )
 
     def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        squared, ends = mean_loss(model(batch["input"]), batch["target"])
+        squared, ends = mean_loss(
+            model(batch["input"], batch["fraction"]),
+            batch["target"],
+            anatomy=batch["anatomy"],
+            is_clean=batch["is_clean"],
+        )
         logs = {"squared": squared.item(), "ends": ends.item()}
         return squared + 0.3 * ends, logs
 
     def merit(model: nn.Module, batch: Batch) -> Tensor:
-        return gain_db(model(batch["input"]).mean, _middle(batch), batch["target"])
+        estimate = model(batch["input"], batch["fraction"])
+        return gain_db(estimate.mean, _middle(batch), batch["target"])
 
     return Learner(
         name="mean", network=CtMeanModel(network, context=context), loss=loss, merit=merit
@@ -224,7 +232,10 @@ def texture_learner(recipe: CtEnhanceRecipe, mean: CtMeanModel) -> Learner:
         middle, target = _middle(batch), batch["target"]
         mean.to(target.device)
         with torch.no_grad():
-            estimate = mean(batch["input"])
+            # At use the fraction is only estimated, so it is blurred here.
+            blur = torch.randn(len(target), generator=generator).to(target) * _FRACTION_ERROR
+            fraction = (batch["fraction"] * blur.exp()).clamp_max(0.9)
+            estimate = mean(batch["input"], fraction)
             white = torch.randn(target.shape, generator=generator).to(target)
             noise = model.start(white, middle=middle, estimate=estimate)
             residual = ((target - estimate.mean) / spread_hu(estimate)).clamp(-8, 8)
@@ -262,8 +273,8 @@ def validation_batches(recipe: CtEnhanceRecipe, scans: Sequence[TrainingScan]) -
     size = recipe.mean.batch_size
     groups = [range(k, min(k + size, len(pairs))) for k in range(0, len(pairs), size)]
     return [
-        {name: torch.stack([pairs[k][name] for k in group]) for name in ("input", "target")}
-        for group in groups
+        {name: torch.stack([part[name] for part in pairs_of_group]) for name in pairs_of_group[0]}
+        for pairs_of_group in ([pairs[k] for k in group] for group in groups)
     ]
 
 

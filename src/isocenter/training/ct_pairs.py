@@ -1,11 +1,11 @@
 """Pairs of a low-dose and a standard-dose CT, made from standard-dose scans.
 
-One rule makes a pair: target = anatomy + noise of the standard dose, input = target + further
-noise of the same texture. A network fitted to such pairs learns what a standard-dose scan would
-have shown, its share of noise included, which is also what a real pair of two doses asks for.
-Texture, level, direction, pixel size and the likeness of neighbouring slices are drawn anew for
-each pair, because variety carries over to scanners never seen and one exact simulator does not.
-Every pair can be rebuilt from the seed and its number.
+One rule makes a pair: target = anatomy + noise of the standard dose, input = target + further noise
+of the same texture. At a dose fraction f the standard dose's noise is a share f of the input's, on
+average; so a network needs only to learn the anatomy, and where the anatomy is known free of noise
+it learns from that. Texture, level, direction, pixel size and the likeness of neighbouring slices
+are drawn anew for each pair, because variety carries over to scanners never seen and one exact
+simulator does not. Every pair can be rebuilt from the seed and its number.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class PairSettings:
 
     crop: int = 192
     context: int = 1
-    quiet_base: float = 0.55
+    quiet_base: float = 0.7
     own_texture: float = 0.75
     single_slice: float = 0.45
     quiet_noise_hu: tuple[float, float] = (5.0, 25.0)
@@ -133,7 +133,13 @@ class CtPairs(Dataset):
         return self.length - self.start
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
-        """``input`` (2c + 1, crop, crop) and ``target`` (1, crop, crop), float32 HU."""
+        """One pair, float32.
+
+        ``input`` (2c + 1, crop, crop) HU; ``target`` (1, crop, crop) HU at the standard dose;
+        ``anatomy`` (1, crop, crop) HU without the noise that was added; ``fraction`` (), the dose
+        of the input over the standard dose; ``is_clean`` (), 1 where ``anatomy`` may be learned
+        from and 0 where the scan's own noise is still in it.
+        """
         if not 0 <= number < len(self):
             raise IndexError(number)
         rng = generator_for(self.seed, "ct pair", self.start + number)
@@ -143,14 +149,14 @@ class CtPairs(Dataset):
         settings = self.settings
         scan_index = int(rng.choice(len(self.scans), p=self._weights))
         scan = self.scans[scan_index]
-        middle = int(rng.integers(len(scan.array)))
+        index = int(rng.integers(len(scan.array)))
         quiet = rng.random() < settings.quiet_base
         quiet = quiet or not scan.noise_hu < settings.as_it_is_below_hu
         zoom = rng.uniform(0.5, 0.85) if quiet else 1.0
         if scan.noise_hu > 20 and quiet:
             zoom = rng.uniform(0.4, 0.55)
-        slices = self._neighbours(rng, scan, middle)
-        anatomy, variance = self._crop(rng, scan_index, middle, slices, zoom)
+        slices = self._neighbours(rng, scan, index)
+        anatomy, variance = self._crop(rng, scan_index, index, slices, zoom)
         if rng.random() < settings.blobs:
             anatomy = anatomy + random_blobs(anatomy, rng)
         texture = self._texture(rng, scan_index, quiet)
@@ -158,20 +164,28 @@ class CtPairs(Dataset):
             if rng.random() < 0.35:
                 anatomy = _sharpened(anatomy, rng)
             level = self._level(rng, texture)
-            anatomy = anatomy + level * self._noise(rng, texture, variance, anatomy.shape[0])
+            standard = anatomy + level * self._noise(rng, texture, variance, anatomy.shape[0])
         else:
             level = scan.noise_hu
+            standard = anatomy
         low, high = np.log(settings.dose_fraction)
         fraction = float(np.exp(rng.uniform(low, high)))
         added = level * np.sqrt(1 / fraction - 1)
-        noisy = anatomy + added * self._noise(rng, texture, variance, anatomy.shape[0])
+        noisy = standard + added * self._noise(rng, texture, variance, anatomy.shape[0])
         flips = [axis for axis in (1, 2) if rng.random() < 0.5]
-        target = anatomy[settings.context : settings.context + 1]
-        pair = {"input": noisy.clamp(AIR_HU, HIGHEST_HU), "target": target}
+        middle = slice(settings.context, settings.context + 1)
+        pair = {
+            "input": noisy.clamp(AIR_HU, HIGHEST_HU),
+            "target": standard[middle],
+            "anatomy": anatomy[middle],
+        }
         if rng.random() < settings.single_slice:
-            same = pair["input"][settings.context : settings.context + 1]
-            pair["input"] = same.repeat(2 * settings.context + 1, 1, 1)
-        return {name: image.flip(flips).contiguous() for name, image in pair.items()}
+            pair["input"] = pair["input"][middle].repeat(2 * settings.context + 1, 1, 1)
+        images = {name: image.flip(flips).contiguous() for name, image in pair.items()}
+        return images | {
+            "fraction": torch.tensor(fraction, dtype=torch.float32),
+            "is_clean": torch.tensor(float(quiet)),
+        }
 
     def _neighbours(self, rng: np.random.Generator, scan: TrainingScan, middle: int) -> NDArray:
         reach = np.arange(-self.settings.context, self.settings.context + 1)

@@ -37,11 +37,18 @@ def pinball(error: Tensor, quantile: float) -> Tensor:
     return torch.maximum(quantile * error, (quantile - 1) * error)
 
 
-def mean_loss(estimate: MeanAndSpread, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss of the mean (squared error) and of the interval's two ends (pinball)."""
+def mean_loss(
+    estimate: MeanAndSpread, target: Tensor, *, anatomy: Tensor, is_clean: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Loss of the mean (squared error) and of the interval's two ends (pinball).
+
+    Where the anatomy is known free of noise (``is_clean``, (B,)), the network learns from it, which
+    holds the same expectation and less chance; elsewhere from the standard-dose target.
+    """
     weight = body_weight(target)
     unit = noise_unit(estimate.level, weight)
-    error = (target - estimate.mean) / unit
+    clean = is_clean.view(-1, 1, 1, 1) > 0
+    error = torch.where(clean, anatomy - estimate.anatomy, target - estimate.mean) / unit
     squared = 2 * functional.huber_loss(
         error, torch.zeros_like(error), reduction="none", delta=_LINEAR_BEYOND
     )
