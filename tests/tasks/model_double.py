@@ -1,6 +1,7 @@
 """Models that cost nothing, and a program that enhances with one of them and may kill itself.
 
-Run as a program: INPUT OUTPUT MOMENT, where MOMENT is a number of slices done, "rename" or "never".
+Run as a program: INPUT OUTPUT [MOMENT...], where a MOMENT is a number of slices done or "rename".
+With moments, one process after the other enhances and kills itself there; fails if one lives on.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def _die(*_: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(scan: str, output: str, moment: str) -> None:
+def enhance_until(moment: str | None, scan: str, output: str) -> None:
     from isocenter.tasks import result_folder
     from isocenter.tasks.enhance import enhance
 
@@ -95,6 +96,25 @@ def main(scan: str, output: str, moment: str) -> None:
     if moment == "rename":
         result_folder._put_in_place = _die
     enhance(scan, output, strength=0.5, seed=3, model=ModelDouble(), progress=follow)
+
+
+def die_at(moment: str, scan: str, output: str) -> None:
+    process = os.fork()
+    if process == 0:
+        enhance_until(moment, scan, output)
+        os._exit(0)
+    _, status = os.waitpid(process, 0)
+    if not os.WIFSIGNALED(status):
+        sys.exit(f"not killed at {moment}")
+
+
+def main(scan: str, output: str, *moments: str) -> None:
+    import isocenter.tasks.enhance  # noqa: F401  takes seconds, so once for all processes
+
+    for moment in moments:
+        die_at(moment, scan, output)
+    if not moments:
+        enhance_until(None, scan, output)
 
 
 if __name__ == "__main__":
