@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class DosePrior:
-    """What is known of scans before looking.
+    """What is known of scans before looking; fitted to the full-dose scans used for calibration.
 
     Attributes:
         standard_noise_hu: median noise of a standard dose with the smoothest texture; with the
@@ -23,8 +23,8 @@ class DosePrior:
         fractions: lowest and highest dose fraction, all equally likely on a logarithmic scale.
     """
 
-    standard_noise_hu: float = 9.0
-    spread: float = 0.45
+    standard_noise_hu: float = 8.0
+    spread: float = 0.5
     smooth_frequency: float = 0.1
     sharp_frequency: float = 0.4
     fractions: tuple[float, float] = (0.08, 0.6)
