@@ -47,7 +47,12 @@ def main() -> None:
     slices = [(case, index, window) for case in cases for index, window in case.windows(1)]
     filtered = filter_all(slices, cache, workers=arguments.workers)
     torch.set_num_threads(arguments.threads)
-    figures, examples = compare(slices, filtered, load(arguments.model), load_plain(PLAIN_WEIGHTS))
+    figures, examples = compare(
+        slices,
+        filtered,
+        load(arguments.model),
+        load_plain(PLAIN_WEIGHTS) if PLAIN_WEIGHTS.exists() else None,
+    )
     figures["threads"] = arguments.threads
     (arguments.output / "figures.json").write_text(json.dumps(figures, indent=1))
     (arguments.output / "table.md").write_text(markdown(figures))
@@ -65,7 +70,7 @@ def compare(
     slices: Sequence[Slice],
     filtered: Sequence[dict[str, Filtered]],
     model: CtEnhancer,
-    plain: PlainRegressor,
+    plain: PlainRegressor | None,
 ) -> tuple[dict[str, Any], dict[str, Example]]:
     """Judge every method on every slice and pool by dose; keep one example a dose."""
     verdicts: dict[str, dict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))

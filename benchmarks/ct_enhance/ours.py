@@ -36,14 +36,13 @@ class OurImages:
 
 def our_images(
     model: CtEnhancer,
-    plain: PlainRegressor,
+    plain: PlainRegressor | None,
     window_hu: NDArray,
     *,
     spacing_mm: tuple[float, float],
     seed: int,
 ) -> OurImages:
-    """The plain regressor, the mean, and the two strengths that take a sample."""
-    plain_image, plain_seconds = _timed(lambda: plain_result(plain, window_hu))
+    """The mean, the two strengths that take a sample, and the plain regressor if it is there."""
     estimate, mean_seconds = _timed(lambda: model.estimate(window_hu, spacing_mm=spacing_mm))
     sample, sample_seconds = _timed(
         lambda: model.sample(
@@ -56,16 +55,14 @@ def our_images(
     )
     mean = estimate.mean_hu
     both = mean_seconds + sample_seconds
-    images = {
-        PLAIN: plain_image,
-        MEAN: mean,
-        MEDIUM: mean + 0.5 * (sample - mean),
-        SAMPLE: sample,
-    }
+    images = {MEAN: mean, MEDIUM: mean + 0.5 * (sample - mean), SAMPLE: sample}
+    seconds = {MEAN: mean_seconds, MEDIUM: both, SAMPLE: both}
+    if plain is not None:
+        images[PLAIN], seconds[PLAIN] = _timed(lambda: plain_result(plain, window_hu))
     return OurImages(
         # A stored CT holds whole HU.
         images={name: np.rint(image) for name, image in images.items()},
-        seconds={PLAIN: plain_seconds, MEAN: mean_seconds, MEDIUM: both, SAMPLE: both},
+        seconds=seconds,
         lower_hu=estimate.lower_hu,
         upper_hu=estimate.upper_hu,
     )
