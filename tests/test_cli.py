@@ -244,7 +244,7 @@ def test_progress_is_shown_beside_the_results(
 def summary(**facts: Any) -> SimpleNamespace:
     common = {"number": 1, "key": "1.2.3", "modality": "CT", "sop_class_name": "CT Image Storage"}
     size = {"num_images": 40, "rows": 512, "columns": 512, "kernel": "B30f"}
-    verdict = {"series_number": None, "fits": True, "why_not": ""}
+    verdict = {"series_number": None, "slice_thickness_mm": None, "fits": True, "why_not": ""}
     return SimpleNamespace(**common | size | verdict | facts)
 
 
@@ -261,6 +261,18 @@ def test_series_shows_the_number_that_the_scanner_gave(stand: Stand) -> None:
     output = run("series", SCAN).stdout
     assert "603" in output
     assert "None" not in output
+
+
+def test_series_shows_how_thick_slices_are(stand: Stand) -> None:
+    found = [summary(slice_thickness_mm=1.25), summary(number=2)]
+    stand("isocenter.dicom.read", "find_series", found)
+    assert run("series", SCAN).stdout.count(" mm ") == 1
+
+
+def test_series_without_pixels_shows_no_size(stand: Stand) -> None:
+    found = [summary(modality="RWV", rows=0, columns=0, fits=False, why_not="not a CT")]
+    stand("isocenter.dicom.read", "find_series", found)
+    assert "0 x 0" not in run("series", SCAN).stdout
 
 
 def test_identifiers_are_shown_when_asked_for_only(stand: Stand) -> None:

@@ -270,6 +270,7 @@ def list_series(
         "Kind",
         "Images",
         "Size",
+        "Slice",
         "Kernel",
         "Can be enhanced",
     )
@@ -280,7 +281,8 @@ def list_series(
             found.modality,
             escape(found.sop_class_name),
             str(found.num_images),
-            f"{found.rows} x {found.columns}",
+            f"{found.rows} x {found.columns}" if found.rows else "",
+            f"{found.slice_thickness_mm:g} mm" if found.slice_thickness_mm else "",
             escape(found.kernel),
             "yes" if found.fits else f"no: {escape(found.why_not)}",
         )

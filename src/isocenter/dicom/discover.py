@@ -32,6 +32,7 @@ class SeriesSummary:
         key: Series Instance UID.
         series_number: as the scanner counts, None where unknown.
         num_images: files, or frames of multi-frame files.
+        slice_thickness_mm: of the first image, None where its header has none.
         fits: whether it can be worked on; else ``why_not`` says why and ``reason`` by which rule.
     """
 
@@ -43,6 +44,7 @@ class SeriesSummary:
     num_images: int
     rows: int
     columns: int
+    slice_thickness_mm: float | None
     kernel: str
     fits: bool
     why_not: str = ""
@@ -54,10 +56,11 @@ class SeriesSummary:
         kernel = f", kernel {self.kernel}" if self.kernel else ""
         size = f", {self.rows} x {self.columns}" if self.rows else ""
         images = "1 image" if self.num_images == 1 else f"{self.num_images} images"
+        thickness = f", {self.slice_thickness_mm:g} mm" if self.slice_thickness_mm else ""
         verdict = "" if self.fits else f": {self.why_not}"
         return (
             f"{self.number}{of_scanner}: {self.modality or 'no modality'}, "
-            f"{images}{size}{kernel}{verdict}"
+            f"{images}{size}{thickness}{kernel}{verdict}"
         )
 
 
@@ -179,6 +182,7 @@ def _judged(
         num_images=sum(file.num_frames for file in kept),
         rows=first.rows,
         columns=first.columns,
+        slice_thickness_mm=first.acquisition.slice_thickness_mm,
         kernel=first.frames[0].kernel if first.frames else "",
         fits=refusal is None,
         why_not="" if refusal is None else str(refusal),
