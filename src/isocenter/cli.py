@@ -175,6 +175,14 @@ def enhance(
         int, typer.Option("--steps", min=1, max=8, help="Bridge steps of each sample.")
     ] = 4,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same pixels.")] = 0,
+    dose_fraction: Annotated[
+        float | None,
+        typer.Option(
+            "--dose-fraction",
+            metavar="0..1",
+            help="Dose of the scan over a standard one, if known; else guessed from the noise.",
+        ),
+    ] = None,
     model: ModelOption = None,
     device: DeviceOption = "cpu",
     force: Annotated[
@@ -199,6 +207,7 @@ def enhance(
             samples=samples,
             steps=steps,
             seed=seed,
+            dose_fraction=dose_fraction,
             model=model,
             device=device,
             force=force,

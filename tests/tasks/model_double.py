@@ -51,8 +51,16 @@ class ModelDouble:
     )
     windows: list[NDArray] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
+    dose_fractions: list[float | None] = field(default_factory=list)
 
-    def estimate(self, window_hu: NDArray, *, spacing_mm: tuple[float, float]) -> Any:
+    def estimate(
+        self,
+        window_hu: NDArray,
+        *,
+        spacing_mm: tuple[float, float],
+        dose_fraction: float | None = None,
+    ) -> Any:
+        self.dose_fractions.append(dose_fraction)
         self.windows.append(window_hu.copy())
         del self.windows[:-4]
         mean = window_hu[self.context]

@@ -498,3 +498,15 @@ def test_memory_does_not_grow_with_the_series(
     )
     # What is known of each slice grows; one kept image a slice would double this.
     assert growth < 16 * 96 * 96 * 4
+
+
+def test_a_known_dose_reaches_the_model(make_scan: Make, doubles: Any) -> None:
+    model = doubles.ModelDouble()
+    list(enhanced_slices(make_scan(shape=(2, 8, 8)), model, EnhanceSettings(dose_fraction=0.25)))
+    assert model.dose_fractions == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("dose_fraction", [0.0, -0.1, 1.5, float("nan")])
+def test_an_impossible_dose_is_refused(dose_fraction: float) -> None:
+    with pytest.raises(InputRefused, match="dose_fraction"):
+        EnhanceSettings(dose_fraction=dose_fraction)

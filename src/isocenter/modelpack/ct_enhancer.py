@@ -81,18 +81,34 @@ class CtEnhancer:
 
     @torch.inference_mode()
     def raw_estimate(
-        self, window_hu: NDArray, *, spacing_mm: tuple[float, float]
+        self,
+        window_hu: NDArray,
+        *,
+        spacing_mm: tuple[float, float],
+        dose_fraction: float | None = None,
     ) -> tuple[MeanAndSpread, NoiseMeasure]:
         """Mean and uncalibrated spread of a window, and the noise measured in its middle."""
         noise = measure_noise(window_hu[self.context], spacing_mm=spacing_mm)
         frequency = noise.mean_frequency_per_mm * float(np.sqrt(spacing_mm[0] * spacing_mm[1]))
-        fraction = self.dose_prior.expected_fraction(noise.level_hu, frequency)
+        fraction = (
+            self.dose_prior.expected_fraction(noise.level_hu, frequency)
+            if dose_fraction is None
+            else dose_fraction
+        )
         window = self._tensor(window_hu)
         return self.mean(window, torch.tensor([fraction]).to(window)), noise
 
-    def estimate(self, window_hu: NDArray, *, spacing_mm: tuple[float, float]) -> Estimate:
+    def estimate(
+        self,
+        window_hu: NDArray,
+        *,
+        spacing_mm: tuple[float, float],
+        dose_fraction: float | None = None,
+    ) -> Estimate:
         """Mean and calibrated interval of the middle slice, (row, column) float32 HU."""
-        raw, noise = self.raw_estimate(window_hu, spacing_mm=spacing_mm)
+        raw, noise = self.raw_estimate(
+            window_hu, spacing_mm=spacing_mm, dose_fraction=dose_fraction
+        )
         mean, below, above = (part[0, 0].cpu().numpy() for part in (raw.mean, raw.below, raw.above))
         classes = tissue_classes(mean, spacing_mm=spacing_mm)
         factor_below, factor_above = self.calibration.factors(classes, noise.level_hu)

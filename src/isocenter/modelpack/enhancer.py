@@ -62,8 +62,21 @@ class Enhancer(Protocol):
     accepted: AcceptedScans
     card: dict[str, Any]
 
-    def estimate(self, window_hu: NDArray, *, spacing_mm: tuple[float, float]) -> Estimate:
-        """Judge the middle of (2 * context + 1, row, column) float32 HU slices."""
+    def estimate(
+        self,
+        window_hu: NDArray,
+        *,
+        spacing_mm: tuple[float, float],
+        dose_fraction: float | None = None,
+    ) -> Estimate:
+        """Judge the middle of (2 * context + 1, row, column) float32 HU slices.
+
+        Args:
+            window_hu: the slices.
+            spacing_mm: row and column spacing.
+            dose_fraction: dose of the scan over the standard dose, if known; else the model
+                guesses it from the noise.
+        """
         ...
 
     def sample(
@@ -104,7 +117,13 @@ class IdentityEnhancer:
             "limits": ["Changes nothing."],
         }
 
-    def estimate(self, window_hu: NDArray, *, spacing_mm: tuple[float, float]) -> Estimate:
+    def estimate(
+        self,
+        window_hu: NDArray,
+        *,
+        spacing_mm: tuple[float, float],
+        dose_fraction: float | None = None,
+    ) -> Estimate:
         """The middle slice, three times."""
         middle = window_hu[len(window_hu) // 2]
         return Estimate(mean_hu=middle, lower_hu=middle, upper_hu=middle)

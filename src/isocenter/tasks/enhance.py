@@ -67,6 +67,8 @@ class EnhanceSettings:
         steps: steps of the bridge for each sample, 1 to 8.
         seed: decides the samples, not negative.
         device: "cpu" or "cuda"; the two may differ in the last bit of a float.
+        dose_fraction: dose of the scan over that of a standard one, in (0, 1]; None lets the model
+            guess it from the noise.
 
     Raises:
         InputRefused: a value is outside its range.
@@ -77,8 +79,14 @@ class EnhanceSettings:
     steps: int = 4
     seed: int = 0
     device: str = "cpu"
+    dose_fraction: float | None = None
 
     def __post_init__(self) -> None:
+        if self.dose_fraction is not None and not 0 < self.dose_fraction <= 1:
+            raise InputRefused(
+                f"dose_fraction must be above 0 and at most 1, got {self.dose_fraction}; leave it "
+                "out where the dose is not known"
+            )
         if not 0 <= self.strength <= 1:
             raise InputRefused(f"strength must be from 0 to 1, got {self.strength}")
         _check_count("samples", self.samples, at_least=1)
@@ -143,6 +151,7 @@ def enhance(
     samples: int = 1,
     steps: int = 4,
     seed: int = 0,
+    dose_fraction: float | None = None,
     model: str | Path | Enhancer | None = None,
     device: str = "cpu",
     series: str | None = None,
@@ -160,6 +169,7 @@ def enhance(
         strength: 0 (the model's mean, smoothest) to 1 (texture of a standard-dose scan), or "low"
             (0.25), "medium" (0.5), "high" (1).
         samples, steps, seed: see :class:`EnhanceSettings`; without effect at strength 0.
+        dose_fraction: dose of this scan over that of a standard one, where you know it.
         model: a model folder or a loaded enhancer; None takes the shipped weights.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto".
         series: which series, where ``input`` holds several that fit.
@@ -182,6 +192,7 @@ def enhance(
         steps=steps,
         seed=seed,
         device=device.partition(":")[0],
+        dose_fraction=dose_fraction,
     )
     final = Path(output).expanduser().resolve()
     scan = open_ct_series(
@@ -365,7 +376,9 @@ def enhanced_slices(
     """
     spacing_mm = scan.geometry.spacing_mm[1:]
     for index, window, before, valid in _windows(scan, enhancer.context):
-        estimate = enhancer.estimate(window, spacing_mm=spacing_mm)
+        estimate = enhancer.estimate(
+            window, spacing_mm=spacing_mm, dose_fraction=settings.dose_fraction
+        )
         image = _blend(enhancer, window, estimate, index, spacing_mm, settings)
         half_width = (estimate.upper_hu - estimate.lower_hu) / 2
         for result in (image, half_width):
