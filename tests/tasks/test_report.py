@@ -111,6 +111,7 @@ def test_forced_warnings_are_prominent(make_scan: Make, doubles: Any) -> None:
     assert report.record.warnings[0] in text
     assert text.index("Forced:") < text.index("1 · Images")
     assert "--force" in text
+    assert "the interval was not calibrated for it" in text
     assert checks_of(report)[0].passed is False
     assert "a look" in conclusion(checks_of(report))
 
@@ -119,6 +120,11 @@ def test_nothing_is_said_to_be_forced_when_nothing_was(report: Report) -> None:
     text = text_of(render(report))
     assert "Forced" not in text
     assert "--force" not in text
+
+
+def test_a_scanner_without_a_model_name_is_named_plainly(make_scan: Make, doubles: Any) -> None:
+    scan = make_scan(acquisition=Acquisition(manufacturer="ACME"))
+    assert "Scanner: ACME." in text_of(render(make_report(scan, doubles.ModelDouble())))
 
 
 def test_text_from_headers_cannot_become_markup(make_scan: Make, doubles: Any) -> None:
