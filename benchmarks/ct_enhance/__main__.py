@@ -78,7 +78,14 @@ def compare(
     for one, results in zip(track(slices, "our networks", console=console), filtered, strict=True):
         case, index, window = one
         truth = Truth.of(case.full_hu[index], patient=case.patient, spacing_mm=case.in_plane_mm)
-        ours = our_images(model, plain, window, spacing_mm=case.in_plane_mm, seed=SEED)
+        ours = our_images(
+            model,
+            plain,
+            window,
+            spacing_mm=case.in_plane_mm,
+            dose_fraction=case.dose_fraction,
+            seed=SEED,
+        )
         images = {
             FULL: truth.image_hu,
             LOW: case.low_hu[index],

@@ -20,6 +20,7 @@ Result = TypeVar("Result")
 STEPS = 4
 PLAIN = "plain regressor"
 MEAN = "mean (strength 0)"
+KNOWN = "mean, dose given"
 MEDIUM = "strength 0.5"
 SAMPLE = "strength 1"
 
@@ -40,6 +41,7 @@ def our_images(
     window_hu: NDArray,
     *,
     spacing_mm: tuple[float, float],
+    dose_fraction: float,
     seed: int,
 ) -> OurImages:
     """The mean, the two strengths that take a sample, and the plain regressor if it is there."""
@@ -55,8 +57,14 @@ def our_images(
     )
     mean = estimate.mean_hu
     both = mean_seconds + sample_seconds
-    images = {MEAN: mean, MEDIUM: mean + 0.5 * (sample - mean), SAMPLE: sample}
-    seconds = {MEAN: mean_seconds, MEDIUM: both, SAMPLE: both}
+    told = model.estimate(window_hu, spacing_mm=spacing_mm, dose_fraction=dose_fraction)
+    images = {
+        MEAN: mean,
+        KNOWN: told.mean_hu,
+        MEDIUM: mean + 0.5 * (sample - mean),
+        SAMPLE: sample,
+    }
+    seconds = {MEAN: mean_seconds, KNOWN: mean_seconds, MEDIUM: both, SAMPLE: both}
     if plain is not None:
         images[PLAIN], seconds[PLAIN] = _timed(lambda: plain_result(plain, window_hu))
     return OurImages(

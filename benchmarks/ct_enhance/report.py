@@ -69,7 +69,7 @@ def draw(examples: dict[str, dict[str, NDArray]], path: Path) -> None:
     shown = [
         name
         for name in next(iter(examples.values()))
-        if name not in ("Gaussian blur", "NL-means", "TV", "strength 0.5")
+        if name not in ("Gaussian blur", "NL-means", "TV", "strength 0.5", "mean, dose given")
     ]
     figure = Figure(figsize=(3.2 * len(shown), 6.6 * len(examples)), layout="constrained")
     FigureCanvasAgg(figure)
