@@ -510,3 +510,15 @@ def test_a_known_dose_reaches_the_model(make_scan: Make, doubles: Any) -> None:
 def test_an_impossible_dose_is_refused(dose_fraction: float) -> None:
     with pytest.raises(InputRefused, match="dose_fraction"):
         EnhanceSettings(dose_fraction=dose_fraction)
+
+
+def test_air_is_made_no_lower_than_scanners_store_it(make_scan: Make, doubles: Any) -> None:
+    class Lower(doubles.ModelDouble):  # type: ignore[misc, name-defined]
+        def estimate(self, window_hu: Any, **options: Any) -> Any:
+            estimate = super().estimate(window_hu, **options)
+            estimate.mean_hu = window_hu[self.context] - 2000
+            return estimate
+
+    scan = make_scan(shape=(1, 8, 8))
+    (piece,) = enhanced_slices(scan, Lower(), EnhanceSettings())
+    assert np.array_equal(piece.image_hu, np.minimum(piece.before_hu, -1024))

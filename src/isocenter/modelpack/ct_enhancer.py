@@ -288,8 +288,19 @@ def load(folder: Path | str | None = None, *, device: str = "cpu") -> CtEnhancer
             f"this folder holds a {index.get('_class_name', 'model without a class')}, "
             f"a {CLASS_NAME} is needed to enhance CT"
         )
+    try:
+        return _assembled(place, index, digest=digest, device=chosen_device(device))
+    except (KeyError, TypeError) as error:
+        raise ModelRefused(
+            f"the model folder lacks {error}; it was written by another version of Isocenter, get "
+            "or train the model for this one"
+        ) from error
+
+
+def _assembled(place: Path, index: dict[str, Any], *, digest: str, device: str) -> CtEnhancer:
     scheduler = _read_json(place / "scheduler" / "scheduler_config.json")
     calibration = _read_json(place / "calibration.json")
+    prior = index["dose_prior"]
     return CtEnhancer(
         mean=CtMeanModel(_load_network(place / "mean"), context=index["context"]),
         texture=CtTextureModel(
@@ -306,12 +317,10 @@ def load(folder: Path | str | None = None, *, device: str = "cpu") -> CtEnhancer
         accepted=AcceptedScans(
             **{name: (low, high) for name, (low, high) in index["accepted"].items()}
         ),
-        dose_prior=DosePrior(
-            **index["dose_prior"] | {"fractions": tuple(index["dose_prior"]["fractions"])}
-        ),
+        dose_prior=DosePrior(**prior | {"fractions": tuple(prior["fractions"])}),
         card=_read_json(place / "card.json"),
         weights_sha256=digest,
-        device=chosen_device(device),
+        device=device,
     )
 
 

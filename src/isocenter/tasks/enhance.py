@@ -40,6 +40,8 @@ STRENGTHS = {"low": 0.25, "medium": 0.5, "high": 1.0}
 MAX_STEPS = 8
 # What the model sees where the scanner measured nothing.
 AIR_HU = -1000.0
+# Scanners store no less for air, so nothing measured is made lower than this.
+LOWEST_HU = -1024.0
 SERIES_FOLDER = "enhanced"
 UNCERTAINTY_FOLDER = "uncertainty"
 REPORT_NAME = "report.html"
@@ -194,6 +196,8 @@ def enhance(
         device=device.partition(":")[0],
         dose_fraction=dose_fraction,
     )
+    if not str(input) or not str(output):
+        raise InputRefused("input and output must be named; an empty name is neither")
     final = Path(output).expanduser().resolve()
     scan = open_ct_series(
         Path(input).expanduser(), series=series, run="largest" if largest_run else "all"
@@ -383,6 +387,7 @@ def enhanced_slices(
         half_width = (estimate.upper_hu - estimate.lower_hu) / 2
         for result in (image, half_width):
             _check_numbers(result, before.shape, index)
+        image = np.maximum(image, np.minimum(before, LOWEST_HU))
         yield EnhancedSlice(
             index=index,
             before_hu=before,
