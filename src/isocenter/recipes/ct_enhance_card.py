@@ -51,8 +51,9 @@ def facts(
         "limits": list(LIMITS),
         "method": (
             "Pixel space, three neighbouring slices. Stage one, a residual U-Net in units of the "
-            "noise measured in the image, estimates the posterior mean and two quantiles. Stage "
-            "two, a bridge of 1 to 8 steps from that mean, restores texture; strength blends."
+            "noise measured in the image, estimates the anatomy without noise, and from it and "
+            "the dose the posterior mean of the standard-dose scan and two quantiles. Stage two, "
+            "a bridge of 1 to 8 steps from that mean, restores texture; strength blends."
         ),
         "coverage": (
             "The interval is calibrated to hold the standard-dose value of 90 % of the voxels of "
