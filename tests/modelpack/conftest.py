@@ -16,6 +16,7 @@ from isocenter.modelpack.calibration import CLASSES, Calibration
 from isocenter.modelpack.ct_enhancer import CtEnhancer
 from isocenter.modelpack.ct_mean import CtMeanModel
 from isocenter.modelpack.ct_texture import CtTextureModel
+from isocenter.modelpack.dose_prior import DosePrior
 from isocenter.modelpack.enhancer import AcceptedScans
 
 ACCEPTED = AcceptedScans(
@@ -47,9 +48,14 @@ def calibration() -> Callable[..., Calibration]:
 
 @pytest.fixture
 def build_enhancer() -> Callable[..., CtEnhancer]:
-    """Options: scale of the drawn weights (0 for a network that answers zero), calibration."""
+    """Options: scale of the drawn weights (0 for a network that answers zero), and parts."""
 
-    def build(*, scale: float = 0.08, calibration: Calibration | None = None) -> CtEnhancer:
+    def build(
+        *,
+        scale: float = 0.08,
+        calibration: Calibration | None = None,
+        dose_prior: DosePrior | None = None,
+    ) -> CtEnhancer:
         mean = CtMeanModel.build_network(context=1, widths=[4, 6], blocks=[1, 1])
         texture = CtTextureModel.build_network(widths=[4, 6], blocks=[1, 1], time_channels=4)
         draw_weights(mean, scale=scale, seed=1)
@@ -61,6 +67,7 @@ def build_enhancer() -> Callable[..., CtEnhancer]:
             calibration=calibration or flat_calibration(1.0),
             accepted=ACCEPTED,
             card=card,
+            dose_prior=dose_prior,
         )
 
     return build

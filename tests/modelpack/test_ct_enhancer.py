@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from isocenter.core.errors import ModelRefused
 from isocenter.core.seeds import derived_seed
+from isocenter.image.noise import measure_noise
 from isocenter.modelpack import ct_enhancer
 from isocenter.modelpack.calibration import CLASSES, Calibration, tissue_classes
 from isocenter.modelpack.ct_enhancer import (
@@ -23,6 +24,7 @@ from isocenter.modelpack.ct_enhancer import (
     verify,
     write_checksums,
 )
+from isocenter.modelpack.dose_prior import DosePrior
 from isocenter.modelpack.enhancer import Estimate
 
 SPACING_MM = (0.8, 0.8)
@@ -92,10 +94,49 @@ def test_the_interval_is_never_narrower_than_what_was_calibrated(
     model = build_enhancer(scale=0, calibration=calibration(3.0))
     with torch.no_grad():
         model.mean.network.head.bias[4:] = -20.0  # a spread of nothing
-    raw, estimate = model.raw_estimate(window_hu), judge(model, window_hu)
+    raw, _ = model.raw_estimate(window_hu, spacing_mm=SPACING_MM)
+    estimate = judge(model, window_hu)
     assert max(raw.below.max().item(), raw.above.max().item()) < 0.01
     assert np.allclose(estimate.mean_hu - estimate.lower_hu, 1.5, atol=1e-3)
     assert np.allclose(estimate.upper_hu - estimate.mean_hu, 1.5, atol=1e-3)
+
+
+@pytest.mark.parametrize("spacing_mm", [(0.8, 0.8), (0.5, 0.9)])
+def test_the_mean_holds_the_share_of_noise_that_the_dose_prior_expects(
+    build_enhancer: Build, window_hu: NDArray, spacing_mm: tuple[float, float]
+) -> None:
+    """The measured texture counts in cycles per pixel, whatever the pixel's size."""
+    model = build_enhancer()
+    raw, noise = model.raw_estimate(window_hu, spacing_mm=spacing_mm)
+    assert noise == measure_noise(window_hu[1], spacing_mm=spacing_mm)
+    per_pixel = noise.mean_frequency_per_mm * np.sqrt(np.prod(spacing_mm))
+    share = torch.tensor(model.dose_prior.expected_fraction(noise.level_hu, per_pixel))
+    middle = torch.from_numpy(window_hu[None, 1:2])
+    assert not torch.allclose(raw.anatomy, middle)
+    assert torch.allclose(raw.mean, raw.anatomy + share * (middle - raw.anatomy), atol=1e-3)
+    assert np.array_equal(model.estimate(window_hu, spacing_mm=spacing_mm).mean_hu, raw.mean[0, 0])
+
+
+def test_a_model_of_noisier_standard_doses_keeps_more_of_the_noise(
+    build_enhancer: Build, window_hu: NDArray
+) -> None:
+    models = [build_enhancer(dose_prior=DosePrior(standard_noise_hu=hu)) for hu in (4.0, 16.0)]
+    raw = [model.raw_estimate(window_hu, spacing_mm=SPACING_MM)[0] for model in models]
+    assert torch.equal(raw[0].anatomy, raw[1].anatomy)
+    kept = [(one.mean - one.anatomy).abs().mean().item() for one in raw]
+    assert kept[1] > 1.5 * kept[0] > 0
+
+
+def test_a_slice_whose_noise_cannot_be_measured_gets_the_share_of_the_prior(
+    build_enhancer: Build,
+) -> None:
+    model = build_enhancer()
+    air = np.full((3, 64, 64), -1000, np.float32)
+    raw, noise = model.raw_estimate(air, spacing_mm=SPACING_MM)
+    share = torch.tensor(model.dose_prior.expected_fraction(np.nan, np.nan))
+    assert np.isnan(noise.level_hu)
+    assert torch.allclose(raw.mean, raw.anatomy + share * (-1000 - raw.anatomy), atol=1e-3)
+    assert np.isfinite(judge(model, air).upper_hu).all()
 
 
 def test_a_slice_gets_the_same_texture_alone_or_in_any_order(
@@ -145,10 +186,28 @@ def test_a_loaded_model_answers_like_the_one_that_was_saved(
 
 def test_a_loaded_model_knows_what_was_saved_with_it(saved: Path, build_enhancer: Build) -> None:
     model, loaded = build_enhancer(), load(str(saved))
-    for name in ("name", "version", "context", "accepted", "calibration", "card"):
+    for name in ("name", "version", "context", "accepted", "calibration", "dose_prior", "card"):
         assert getattr(loaded, name) == getattr(model, name)
     assert loaded.weights_sha256 == verify(saved)
     assert loaded.texture.scheduler.max_steps == model.texture.scheduler.max_steps
+
+
+def test_a_saved_model_keeps_its_dose_prior(
+    saved: Path, tmp_path: Path, build_enhancer: Build
+) -> None:
+    """Which decides pixels, so it makes another model."""
+    prior = DosePrior(
+        standard_noise_hu=13.0,
+        spread=0.3,
+        smooth_frequency=0.15,
+        sharp_frequency=0.35,
+        fractions=(0.1, 0.5),
+    )
+    digest = save_ct_enhancer(build_enhancer(dose_prior=prior), tmp_path / "a", documents={})
+    loaded = load(tmp_path / "a")
+    assert loaded.dose_prior == prior
+    assert loaded.dose_prior.fractions == (0.1, 0.5)
+    assert digest != verify(saved)
 
 
 def test_saving_a_loaded_model_makes_the_same_model(saved: Path, tmp_path: Path) -> None:

@@ -17,8 +17,10 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 def estimate(rows: int, columns: int, *, spread: float = 10.0) -> MeanAndSpread:
     flat = torch.ones(1, 1, rows, columns)
     blocks = -(-rows // 16), -(-columns // 16)
+    mean = 40 + drawn(1, 1, rows, columns, seed=9)
     return MeanAndSpread(
-        mean=40 + drawn(1, 1, rows, columns, seed=9),
+        anatomy=mean,
+        mean=mean,
         below=1.645 * spread * flat,
         above=1.645 * spread * flat,
         level=2 * spread * flat,

@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from isocenter.image.noise import NoiseMeasure, measure_noise
 from isocenter.modelpack.calibration import CLASSES, Calibration, tissue_classes
 from isocenter.modelpack.ct_mean import MeanAndSpread
 from isocenter.recipes.ct_calibration import COVERAGE, NOISE_LEVELS_HU, calibrate
@@ -32,11 +33,16 @@ class ModelDouble:
     def __init__(self, *, too_small: float) -> None:
         self.spread = NORMAL_90 * STANDARD_DOSE_HU / too_small
 
-    def raw_estimate(self, window_hu: NDArray) -> MeanAndSpread:
+    def raw_estimate(
+        self, window_hu: NDArray, *, spacing_mm: tuple[float, float]
+    ) -> tuple[MeanAndSpread, NoiseMeasure]:
         mean = torch.from_numpy(anatomy()).float()[None, None]
         spread = torch.full_like(mean, self.spread)
         bands = torch.zeros(1, 4, 7, 7)
-        return MeanAndSpread(mean=mean, below=spread, above=spread, level=spread, log_bands=bands)
+        raw = MeanAndSpread(
+            anatomy=mean, mean=mean, below=spread, above=spread, level=spread, log_bands=bands
+        )
+        return raw, measure_noise(window_hu[self.context], spacing_mm=spacing_mm)
 
 
 def cases(
@@ -60,7 +66,7 @@ def cases(
 
 
 def covered(model: ModelDouble, calibration: Calibration, case: DoseCase) -> float:
-    raw = model.raw_estimate(case.low_hu)
+    raw, _ = model.raw_estimate(case.low_hu, spacing_mm=case.in_plane_mm)
     mean, spread = raw.mean[0, 0].numpy(), raw.below[0, 0].numpy()
     below, above = calibration.factors(tissue_classes(mean, spacing_mm=SPACING_MM), 20.0)
     truth = case.full_hu[0]

@@ -44,7 +44,7 @@ def pairs_of(
 
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return all(torch.equal(first[name], second[name]) for name in ("input", "target"))
+    return all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_a_pair_is_the_same_in_any_order(scans: list[TrainingScan]) -> None:
@@ -55,6 +55,7 @@ def test_a_pair_is_the_same_in_any_order(scans: list[TrainingScan]) -> None:
     assert not any(same(one, other) for one, other in pairwise(first))
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker:UserWarning")
 def test_a_pair_is_the_same_in_another_process(scans: list[TrainingScan]) -> None:
     pairs = pairs_of(scans)
     loader = DataLoader(pairs, batch_size=3, num_workers=2)
@@ -86,7 +87,10 @@ def test_pairs_have_their_shape_and_range(scans: list[TrainingScan], context: in
     for k in range(12):
         pair = pairs[k]
         assert pair["input"].shape == (2 * context + 1, 48, 48)
-        assert pair["target"].shape == (1, 48, 48)
+        for name in ("target", "anatomy"):
+            assert pair[name].shape == (1, 48, 48)
+        for name in ("fraction", "is_clean"):
+            assert pair[name].shape == ()
         assert {image.dtype for image in pair.values()} == {torch.float32}
         assert all(torch.isfinite(image).all() for image in pair.values())
         assert pair["input"].min() >= AIR_HU
@@ -143,6 +147,65 @@ def test_quiet_pairs_carry_the_noise_they_are_given(make_scan: Make) -> None:
     sharp = np.argsort(roughness)[-10:]
     assert np.median(levels[smooth]) == pytest.approx(20, rel=0.35)
     assert np.median(levels[sharp]) == pytest.approx(60, rel=0.25)
+
+
+# Nothing but noise: water of one value, the standard dose's noise added to it.
+QUIET = replace(PLAIN, quiet_base=1.0, quiet_noise_hu=(20.0, 20.0))
+
+
+def test_the_target_is_the_anatomy_with_the_noise_of_the_standard_dose(make_scan: Make) -> None:
+    """No noise is added to a scan taken as it is, and its own is no anatomy to learn from."""
+    settings = replace(SETTINGS, quiet_base=0.5)
+    pairs = CtPairs([make_scan()], settings=settings, seed=3, length=40)
+    kinds = set()
+    for k in range(40):
+        pair = pairs[k]
+        noise = pair["target"] - pair["anatomy"]
+        kinds.add(pair["is_clean"].item())
+        if pair["is_clean"]:
+            assert noise.std() > 1
+            assert noise.mean().abs() < noise.std()
+        else:
+            assert not noise.any()
+    assert kinds == {0.0, 1.0}
+
+
+def test_clean_anatomy_holds_no_added_noise(make_scan: Make) -> None:
+    water = replace(make_scan(), array=np.full((4, 96, 96), 7, np.int16))
+    pairs = CtPairs([water], settings=QUIET, seed=3, length=6)
+    for k in range(6):
+        assert pairs[k]["is_clean"] == 1
+        assert torch.allclose(pairs[k]["anatomy"], torch.tensor(7.0), atol=1e-3)
+        assert pairs[k]["target"].std() > 5
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.6])
+def test_the_standard_doses_share_of_the_inputs_noise_is_the_fraction(
+    make_scan: Make, fraction: float
+) -> None:
+    """Noise of both doses has one texture: variances add, and neither half tells of the other."""
+    water = replace(make_scan(), array=np.zeros((4, 96, 96), np.int16))
+    settings = replace(QUIET, dose_fraction=(fraction, fraction))
+    pairs = CtPairs([water], settings=settings, seed=3, length=60)
+    further, shares = [], []
+    for k in range(60):
+        pair = pairs[k]
+        assert pair["fraction"].item() == pytest.approx(fraction)
+        standard = pair["target"] - pair["anatomy"]
+        added = pair["input"][1:2] - pair["target"]
+        whole = pair["input"][1:2] - pair["anatomy"]
+        further.append((added.square().sum() / standard.square().sum()).item())
+        shares.append(((standard * whole).sum() / whole.square().sum()).item())
+    assert np.exp(np.log(further).mean()) == pytest.approx(1 / fraction - 1, rel=0.08)
+    assert np.mean(shares) == pytest.approx(fraction, rel=0.08)
+
+
+def test_pairs_tell_the_fraction_they_were_made_with(make_scan: Make) -> None:
+    pairs = CtPairs([make_scan()], settings=SETTINGS, seed=3, length=30)
+    fractions = np.array([pairs[k]["fraction"].item() for k in range(30)])
+    low, high = SETTINGS.dose_fraction
+    assert low <= fractions.min() < 0.15
+    assert 0.4 < fractions.max() <= high
 
 
 def test_noisy_scans_are_never_taken_as_they_are(make_scan: Make) -> None:
