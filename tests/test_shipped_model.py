@@ -1,0 +1,80 @@
+"""The weights that come with the package keep what their card says, on a scan made by formula."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from isocenter.core.volume import Volume
+from isocenter.evaluation.physics_quality import homogeneous_regions, noise_power_spectrum
+from isocenter.image.tissue import body_mask, tissue_masks
+from isocenter.modelpack.ct_enhancer import CtEnhancer, load, shipped_folder, verify
+from isocenter.physics.phantom import low_dose_phantom
+
+LARGEST_BYTES = 20e6
+
+
+@pytest.fixture(scope="module")
+def model() -> CtEnhancer:
+    return load()
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[Volume, Volume]:
+    return low_dose_phantom(seed=3, num_slices=3, size=320)
+
+
+def _error(image: np.ndarray, full: Volume) -> float:
+    inside = body_mask(full.array[1])
+    return float(np.sqrt(np.square((image - full.array[1])[inside]).mean()))
+
+
+def test_every_file_is_as_it_was_shipped(model: CtEnhancer) -> None:
+    assert verify(shipped_folder()) == model.weights_sha256
+
+
+def test_the_folder_is_small() -> None:
+    files: Iterator = (path for path in shipped_folder().rglob("*") if path.is_file())
+    assert sum(path.stat().st_size for path in files) < LARGEST_BYTES
+
+
+def test_the_card_says_what_a_user_must_know(model: CtEnhancer) -> None:
+    assert {"intended_use", "not_for", "limits", "coverage", "licence"} <= model.card.keys()
+    readme = (shipped_folder() / "README.md").read_text()
+    assert "doi:" in readme
+    assert "seed" in readme
+
+
+def test_the_mean_takes_the_noise_and_keeps_the_values(
+    model: CtEnhancer, pair: tuple[Volume, Volume]
+) -> None:
+    low, full = pair
+    spacing = low.geometry.spacing_mm[1:]
+    estimate = model.estimate(low.array, spacing_mm=spacing)
+    assert _error(estimate.mean_hu, full) < 0.7 * _error(low.array[1], full)
+    masks = tissue_masks(full.array[1], spacing_mm=spacing)
+    for tissue in ("lung", "fat", "muscle"):
+        change = (estimate.mean_hu - low.array[1])[masks[tissue]]
+        assert abs(change.mean()) < 2, tissue
+    covered = (full.array[1] >= estimate.lower_hu) & (full.array[1] <= estimate.upper_hu)
+    assert 0.8 < covered[body_mask(full.array[1])].mean() < 0.99
+
+
+def test_a_sample_has_the_texture_of_the_full_dose(
+    model: CtEnhancer, pair: tuple[Volume, Volume]
+) -> None:
+    low, full = pair
+    spacing = low.geometry.spacing_mm[1:]
+    estimate = model.estimate(low.array, spacing_mm=spacing)
+    sample = model.sample(low.array, estimate, spacing_mm=spacing, steps=4, seed=1)
+    regions = homogeneous_regions(full.array[1:2], spacing_mm=low.geometry.spacing_mm)
+    wanted, found = (
+        noise_power_spectrum(image, regions, spacing_mm=low.geometry.spacing_mm)
+        for image in (full.array[1:2], sample[None])
+    )
+    assert wanted is not None
+    assert found is not None
+    assert found.noise_hu == pytest.approx(wanted.noise_hu, rel=0.3)
+    assert found.mean_frequency_per_mm == pytest.approx(wanted.mean_frequency_per_mm, rel=0.2)
