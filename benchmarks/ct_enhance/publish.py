@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +35,6 @@ def main() -> None:
     card = shipped_folder() / "README.md"
     fill(card, f"{compact}\n{_coverage(figures)}")
     write_checksums(shipped_folder())
-    pictures = ROOT / "docs" / "images"
-    pictures.mkdir(exist_ok=True)
-    shutil.copyfile(results / "picture.png", pictures / "ct_enhance.png")
 
 
 def fill(page: Path, content: str) -> None:
