@@ -169,7 +169,8 @@ def test_an_unknown_option_is_refused(stand: Stand) -> None:
 def test_enhance_passes_every_option_on(stand: Stand, enhanced: SimpleNamespace) -> None:
     call = stand("isocenter.tasks.enhance", "enhance", enhanced)
     given = "--series 1.2 --largest-run --strength medium --samples 2 --steps 8 --seed 7 --model m"
-    run("enhance", SCAN, "-o", "out", *given.split(), "--device", "auto", "--force")
+    more = "--dose-fraction 0.25 --device auto --force"
+    run("enhance", SCAN, "-o", "out", *given.split(), *more.split())
     (arguments, options) = call.calls[0]
     options.pop("progress")
     assert arguments == (Path(SCAN), Path("out"))
@@ -180,6 +181,7 @@ def test_enhance_passes_every_option_on(stand: Stand, enhanced: SimpleNamespace)
         "samples": 2,
         "steps": 8,
         "seed": 7,
+        "dose_fraction": 0.25,
         "model": Path("m"),
         "device": "auto",
         "force": True,
