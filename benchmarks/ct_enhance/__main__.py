@@ -83,6 +83,7 @@ def compare(
             plain,
             window,
             spacing_mm=case.in_plane_mm,
+            guessed_fraction=case.guessed_fraction(model),
             dose_fraction=case.dose_fraction,
             seed=SEED,
         )

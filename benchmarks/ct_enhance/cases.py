@@ -45,7 +45,9 @@ def _one_single_a_patient(scans: Sequence[TrainingScan]) -> list[TrainingScan]:
 
 def _cases_of(job: tuple[TrainingScan, Path, int]) -> list[DoseCase]:
     scan, cache, num_judged = job
-    path = cache / f"case-{_digest(scan.array, scan.name, DOSES, SEED, num_judged)}.npz"
+    path = (
+        cache / f"case-{_digest(scan.array, scan.name, scan.noise_hu, DOSES, SEED, num_judged)}.npz"
+    )
     if not path.exists():
         made = list(simulated_cases([scan], dose_fractions=DOSES, seed=SEED, num_judged=num_judged))
         if not made:
@@ -68,6 +70,7 @@ def _cases_of(job: tuple[TrainingScan, Path, int]) -> list[DoseCase]:
             full_hu=full,
             low_hu=low,
             spacing_mm=scan.spacing_mm,
+            slice_thickness_mm=scan.slice_thickness_mm,
             judged=judged,
             kernel=kernel,
         )

@@ -26,7 +26,9 @@ from isocenter.evaluation.detectability import (
     OverallRatio,
     detectability_study,
 )
+from isocenter.image.noise import measure_noise
 from isocenter.modelpack.ct_enhancer import CtEnhancer, load
+from isocenter.modelpack.enhancer import Estimate
 from isocenter.physics.ct_dose import DoseSimulator
 from isocenter.recipes.ct_cases import dose_settings
 from isocenter.recipes.ct_enhance import TEST_PATIENTS
@@ -83,12 +85,25 @@ def study(
         )
         return np.rint(slab.array + simulator.noise_hu(DOSE, one.kernel, rng))
 
+    thickness_mm = {
+        volume.geometry.spacing_mm: scan.slice_thickness_mm
+        for scan, volume in zip(scans, volumes, strict=True)
+    }
+
+    def estimate_of(slab: Volume) -> Estimate:
+        spacing = slab.geometry.spacing_mm[1:]
+        fraction = model.guess_dose_fraction(
+            measure_noise(slab.array[CONTEXT], spacing_mm=spacing),
+            slice_thickness_mm=thickness_mm[slab.geometry.spacing_mm],
+        )
+        return model.estimate(slab.array, spacing_mm=spacing, dose_fraction=fraction)
+
     def mean(slab: Volume) -> NDArray:
-        return model.estimate(slab.array, spacing_mm=slab.geometry.spacing_mm[1:]).mean_hu
+        return estimate_of(slab).mean_hu
 
     def sample(slab: Volume) -> NDArray:
         spacing = slab.geometry.spacing_mm[1:]
-        estimate = model.estimate(slab.array, spacing_mm=spacing)
+        estimate = estimate_of(slab)
         return model.sample(slab.array, estimate, spacing_mm=spacing, steps=STEPS, seed=SEED)
 
     def bm3d(slab: Volume) -> NDArray:

@@ -41,11 +41,17 @@ def our_images(
     window_hu: NDArray,
     *,
     spacing_mm: tuple[float, float],
+    guessed_fraction: float,
     dose_fraction: float,
     seed: int,
 ) -> OurImages:
-    """The mean, the two strengths that take a sample, and the plain regressor if it is there."""
-    estimate, mean_seconds = _timed(lambda: model.estimate(window_hu, spacing_mm=spacing_mm))
+    """The mean, the two strengths that take a sample, and the plain regressor if it is there.
+
+    All rest on the guessed dose fraction; one mean more is told the true one.
+    """
+    estimate, mean_seconds = _timed(
+        lambda: model.estimate(window_hu, spacing_mm=spacing_mm, dose_fraction=guessed_fraction)
+    )
     sample, sample_seconds = _timed(
         lambda: model.sample(
             window_hu,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from isocenter.core.errors import ModelRefused
 from isocenter.core.seeds import derived_seed
-from isocenter.image.noise import measure_noise
+from isocenter.image.noise import NoiseMeasure, measure_noise
 from isocenter.modelpack import ct_enhancer
 from isocenter.modelpack.calibration import CLASSES, Calibration, tissue_classes
 from isocenter.modelpack.ct_enhancer import (
@@ -101,20 +101,39 @@ def test_the_interval_is_never_narrower_than_what_was_calibrated(
     assert np.allclose(estimate.upper_hu - estimate.mean_hu, 1.5, atol=1e-3)
 
 
-@pytest.mark.parametrize("spacing_mm", [(0.8, 0.8), (0.5, 0.9)])
 def test_the_mean_holds_the_share_of_noise_that_the_dose_prior_expects(
-    build_enhancer: Build, window_hu: NDArray, spacing_mm: tuple[float, float]
+    build_enhancer: Build, window_hu: NDArray
 ) -> None:
-    """The measured texture counts in cycles per pixel, whatever the pixel's size."""
     model = build_enhancer()
-    raw, noise = model.raw_estimate(window_hu, spacing_mm=spacing_mm)
-    assert noise == measure_noise(window_hu[1], spacing_mm=spacing_mm)
-    per_pixel = noise.mean_frequency_per_mm * np.sqrt(np.prod(spacing_mm))
-    share = torch.tensor(model.dose_prior.expected_fraction(noise.level_hu, per_pixel))
+    raw, noise = model.raw_estimate(window_hu, spacing_mm=SPACING_MM)
+    assert noise == measure_noise(window_hu[1], spacing_mm=SPACING_MM)
+    guess = model.guess_dose_fraction(noise)
+    assert guess == model.dose_prior.expected_fraction(
+        noise.level_hu, noise.mean_frequency_per_mm, None
+    )
     middle = torch.from_numpy(window_hu[None, 1:2])
     assert not torch.allclose(raw.anatomy, middle)
-    assert torch.allclose(raw.mean, raw.anatomy + share * (middle - raw.anatomy), atol=1e-3)
-    assert np.array_equal(model.estimate(window_hu, spacing_mm=spacing_mm).mean_hu, raw.mean[0, 0])
+    assert torch.allclose(raw.mean, raw.anatomy + guess * (middle - raw.anatomy), atol=1e-3)
+    assert np.array_equal(judge(model, window_hu).mean_hu, raw.mean[0, 0])
+
+
+@pytest.mark.parametrize("fraction", [0.1, 1.0])
+def test_a_dose_that_is_given_takes_the_place_of_the_guess(
+    build_enhancer: Build, window_hu: NDArray, fraction: float
+) -> None:
+    model = build_enhancer()
+    raw, _ = model.raw_estimate(window_hu, spacing_mm=SPACING_MM, dose_fraction=fraction)
+    middle = torch.from_numpy(window_hu[None, 1:2])
+    assert torch.allclose(raw.mean, raw.anatomy + fraction * (middle - raw.anatomy), atol=1e-3)
+    told = model.estimate(window_hu, spacing_mm=SPACING_MM, dose_fraction=fraction)
+    assert np.array_equal(told.mean_hu, raw.mean[0, 0])
+
+
+def test_the_guess_takes_the_slice_thickness_into_account(build_enhancer: Build) -> None:
+    model = build_enhancer()
+    noise = NoiseMeasure(level_hu=20.0, mean_frequency_per_mm=0.3)
+    thin, thick = (model.guess_dose_fraction(noise, slice_thickness_mm=mm) for mm in (1.0, 8.0))
+    assert thin > thick
 
 
 def test_a_model_of_noisier_standard_doses_keeps_more_of_the_noise(
@@ -199,8 +218,8 @@ def test_a_saved_model_keeps_its_dose_prior(
     prior = DosePrior(
         standard_noise_hu=13.0,
         spread=0.3,
-        smooth_frequency=0.15,
-        sharp_frequency=0.35,
+        frequency_exponent=1.0,
+        thickness_exponent=-0.4,
         fractions=(0.1, 0.5),
     )
     digest = save_ct_enhancer(build_enhancer(dose_prior=prior), tmp_path / "a", documents={})

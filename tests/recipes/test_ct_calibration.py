@@ -33,8 +33,18 @@ class ModelDouble:
     def __init__(self, *, too_small: float) -> None:
         self.spread = NORMAL_90 * STANDARD_DOSE_HU / too_small
 
+    def guess_dose_fraction(
+        self, noise: NoiseMeasure, *, slice_thickness_mm: float | None = None
+    ) -> float:
+        self.thickness_mm = slice_thickness_mm
+        return 0.2
+
     def raw_estimate(
-        self, window_hu: NDArray, *, spacing_mm: tuple[float, float]
+        self,
+        window_hu: NDArray,
+        *,
+        spacing_mm: tuple[float, float],
+        dose_fraction: float | None = None,
     ) -> tuple[MeanAndSpread, NoiseMeasure]:
         mean = torch.from_numpy(anatomy()).float()[None, None]
         spread = torch.full_like(mean, self.spread)
@@ -60,6 +70,7 @@ def cases(
             full_hu=full[None].astype(np.float32),
             low_hu=low[None].astype(np.float32),
             spacing_mm=(2.5, *SPACING_MM),
+            slice_thickness_mm=3.0,
             judged=(0,),
             kernel="B30f",
         )

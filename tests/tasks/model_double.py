@@ -52,6 +52,11 @@ class ModelDouble:
     windows: list[NDArray] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     dose_fractions: list[float | None] = field(default_factory=list)
+    guessed_from: list[tuple[float, float | None]] = field(default_factory=list)
+
+    def guess_dose_fraction(self, noise: Any, *, slice_thickness_mm: float | None = None) -> float:
+        self.guessed_from.append((noise.level_hu, slice_thickness_mm))
+        return 0.31
 
     def estimate(
         self,

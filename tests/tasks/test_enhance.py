@@ -506,6 +506,26 @@ def test_a_known_dose_reaches_the_model(make_scan: Make, doubles: Any) -> None:
     assert model.dose_fractions == [0.25, 0.25]
 
 
+def test_a_dose_that_is_not_known_is_guessed_once_from_the_whole_series(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    """And the record holds the guess, so that a run with it as a setting is the same run."""
+    scan = trunk_on_disk(tmp_path / "in")
+    model = doubles.ModelDouble()
+    result = enhance(scan, tmp_path / "out", model=model)
+    assert len(model.guessed_from) == 1
+    noise_hu, thickness_mm = model.guessed_from[0]
+    assert noise_hu > 0
+    assert thickness_mm is not None
+    assert set(model.dose_fractions) == {0.31}
+    assert result.record.settings["dose_fraction"] == 0.31
+    page = result.report.read_text()
+    assert "31 % of a standard dose" in page
+    assert "--dose-fraction 0.31" in page
+    told = enhance(scan, tmp_path / "out", model=model, dose_fraction=0.31)
+    assert told.already_there
+
+
 @pytest.mark.parametrize("dose_fraction", [0.0, -0.1, 1.5, float("nan")])
 def test_an_impossible_dose_is_refused(dose_fraction: float) -> None:
     with pytest.raises(InputRefused, match="dose_fraction"):

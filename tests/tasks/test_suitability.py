@@ -29,7 +29,7 @@ def test_a_trunk_within_the_ranges_passes(make_scan: Make, doubles: Any) -> None
 
 def test_noise_and_size_are_measured(make_scan: Make) -> None:
     measures = measure_scan(make_scan(noise_hu=30.0))
-    assert measures.noise_hu == pytest.approx(30, rel=0.15)
+    assert measures.noise_hu == pytest.approx(30, rel=0.3)
     assert measures.field_of_view_mm == pytest.approx(96 * 3.5)
     radius_cm = np.sqrt(0.7) * 96 * 0.35 / 2
     assert measures.trunk_area_cm2 == pytest.approx(np.pi * radius_cm**2, rel=0.03)

@@ -87,7 +87,7 @@ def test_pairs_have_their_shape_and_range(scans: list[TrainingScan], context: in
     for k in range(12):
         pair = pairs[k]
         assert pair["input"].shape == (2 * context + 1, 48, 48)
-        for name in ("target", "anatomy"):
+        for name in ("target", "anatomy", "lesion"):
             assert pair[name].shape == (1, 48, 48)
         for name in ("fraction", "is_clean"):
             assert pair[name].shape == ()
@@ -95,6 +95,39 @@ def test_pairs_have_their_shape_and_range(scans: list[TrainingScan], context: in
         assert all(torch.isfinite(image).all() for image in pair.values())
         assert pair["input"].min() >= AIR_HU
         assert pair["input"].max() <= HIGHEST_HU
+
+
+def test_the_first_pairs_are_small(scans: list[TrainingScan]) -> None:
+    settings = replace(SETTINGS, small_crop=32, num_small=3)
+    sizes = [pairs_of(scans, settings)[k]["input"].shape[-1] for k in range(5)]
+    assert sizes == [32, 32, 32, 48, 48]
+    later = CtPairs(scans, settings=settings, seed=1, length=9, start=2)
+    assert [later[k]["target"].shape[-1] for k in range(2)] == [32, 48]
+
+
+def test_lesions_are_marked_where_they_were_put(make_scan: Make) -> None:
+    flat = [replace(make_scan(), array=np.full((3, 64, 64), 40, np.int16), noise_hu=0.0)]
+    marked = 0
+    for share in (0.0, 1.0):
+        pairs = CtPairs(flat, settings=replace(PLAIN, blobs=share), seed=1, length=8)
+        for k in range(8):
+            changed = (pairs[k]["anatomy"] - 40).abs() > 5
+            assert torch.equal(pairs[k]["lesion"] > 0, changed)
+            marked += int(changed.sum()) if share else 0
+    assert marked > 0
+
+
+def test_thin_slices_are_averaged_where_they_are_to_be_quiet(make_scan: Make) -> None:
+    """Of a stack whose middle alone is bright, a third of that is left."""
+    array = np.zeros((3, 64, 64), np.int16)
+    array[1] = 90
+    seen = {}
+    for between_mm in (1.25, 5.0):
+        scan = replace(make_scan(), array=array, spacing_mm=(between_mm, 0.8, 0.8), noise_hu=5.0)
+        pairs = CtPairs([scan], settings=QUIET, seed=1, length=16)
+        means = {round(float(pairs[k]["anatomy"].mean())) for k in range(16)}
+        seen[between_mm] = means
+    assert seen == {1.25: {30}, 5.0: {0, 90}}
 
 
 @pytest.mark.parametrize("shape", [(3, 60, 120), (3, 120, 60), (2, 40, 40)])

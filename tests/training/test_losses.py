@@ -29,13 +29,19 @@ def estimate(
 
 
 def losses_of(
-    found: MeanAndSpread, target: Tensor, *, anatomy: Tensor | None = None, is_clean: float = 0.0
+    found: MeanAndSpread,
+    target: Tensor,
+    *,
+    anatomy: Tensor | None = None,
+    lesion: Tensor | None = None,
+    is_clean: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Of pairs that are all clean or all not; the anatomy is the target where absent."""
     return mean_loss(
         found,
         target,
         anatomy=target if anatomy is None else anatomy,
+        lesion=torch.zeros_like(target) if lesion is None else lesion,
         is_clean=torch.full((len(target),), is_clean),
     )
 
@@ -73,13 +79,30 @@ def test_clean_pairs_judge_the_anatomy_and_others_the_mean() -> None:
     anatomy = 40 + drawn(2, 1, 32, 32)
     target = anatomy + 10 * drawn(2, 1, 32, 32, seed=1)
     found = estimate(target + 4, spread=10.0, anatomy=anatomy + 2)
+    nothing = torch.zeros_like(target)
     squared = {
-        clean: mean_loss(found, target, anatomy=anatomy, is_clean=torch.tensor(clean))[0].item()
+        clean: mean_loss(
+            found, target, anatomy=anatomy, lesion=nothing, is_clean=torch.tensor(clean)
+        )[0].item()
         for clean in ((1.0, 1.0), (0.0, 0.0), (1.0, 0.0))
     }
     assert squared[1.0, 1.0] == pytest.approx((2 / 20) ** 2, rel=1e-4)
     assert squared[0.0, 0.0] == pytest.approx((4 / 20) ** 2, rel=1e-4)
     assert squared[1.0, 0.0] == pytest.approx((2**2 + 4**2) / 2 / 20**2, rel=1e-4)
+
+
+def test_an_error_in_a_lesion_counts_threefold_for_the_mean_alone() -> None:
+    target = torch.full((1, 1, 32, 32), 40.0)
+    lesion = torch.zeros_like(target)
+    lesion[..., :8] = 1
+    inside, outside = (
+        losses_of(estimate(target + 5 * place, spread=10.0), target, lesion=lesion)
+        for place in (lesion, 1 - lesion)
+    )
+    assert inside[0] / outside[0] == pytest.approx(3 * lesion.sum() / (1 - lesion).sum())
+    unmarked = losses_of(estimate(target + 5 * lesion, spread=10.0), target)
+    assert inside[1] == unmarked[1]
+    assert inside[0] > unmarked[0]
 
 
 def test_the_ends_enclose_the_standard_dose_even_in_clean_pairs() -> None:

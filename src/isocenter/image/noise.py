@@ -95,6 +95,7 @@ class NoiseMeasure:
 
 SOFT_TISSUE_HU = (-160.0, 240.0)
 _PATCH_MM = 16.0
+_ANATOMY_BELOW_PER_MM = 0.15
 _QUIETEST = 0.3
 
 
@@ -110,50 +111,69 @@ def measure_noise(
 
     Returns:
         Level and mean frequency, averaged over the quietest 30 % of 16 mm patches that hold
-        soft tissue only, each freed of its plane. Not-a-number where the slice holds no such patch;
-        the frequency also where there is no noise at all.
-        Structure that remains makes the level a little too high in quiet scans.
+        soft tissue only, each freed of its plane, above 0.15 cycles per mm: reconstruction's ramp
+        leaves CT noise less than a tenth of its amplitude below, and anatomy has most of its own
+        there. Not-a-number where the slice holds no such patch; the frequency also where there is
+        no noise at all.
     """
     patches = _soft_tissue_patches(image_hu, spacing_mm, valid)
     if not patches:
         return NoiseMeasure(level_hu=float("nan"), mean_frequency_per_mm=float("nan"))
-    residues = [_without_plane(patch) for patch in patches]
-    variances = np.array([residue.var() for residue in residues])
+    frequency = _radial_frequency(patches[0].shape, spacing_mm)
+    fine = frequency > _lowest_of_noise(spacing_mm)
+    powers = np.array([_power(_without_plane(patch)) * fine for patch in patches])
+    variances = powers.sum(axis=(1, 2))
     quiet = np.argsort(variances)[: max(1, int(len(variances) * _QUIETEST))]
-    power = np.mean([_power(residues[index]) for index in quiet], axis=0)
-    frequency = _radial_frequency(power.shape, spacing_mm)
+    power = powers[quiet].mean(axis=0)
     total = power.sum()
     return NoiseMeasure(
-        level_hu=float(np.sqrt(variances[quiet].mean())),
+        level_hu=float(np.sqrt(total)),
         mean_frequency_per_mm=float((power * frequency).sum() / total if total > 0 else np.nan),
     )
 
 
 def radial_noise_power(
-    image_hu: NDArray, *, patch: int = 32, valid: NDArray | None = None
+    image_hu: NDArray, *, spacing_mm: tuple[float, float], valid: NDArray | None = None
 ) -> tuple[NDArray, NDArray]:
     """Noise power over radial frequency, from the quietest soft-tissue patches of one slice.
 
+    Below 0.15 cycles per mm, where anatomy prevails, the power falls in proportion to the frequency
+    as the ramp of reconstruction makes it.
+
     Args:
         image_hu: (row, column).
-        patch: side of a patch in pixels.
+        spacing_mm: row and column spacing.
         valid: same shape, False outside the scanner's circle.
 
     Returns:
         Frequencies in cycles per pixel and power in arbitrary units, both (num_bins,); empty
         where the slice holds no soft-tissue patch.
     """
-    spacing = (_PATCH_MM / patch, _PATCH_MM / patch)
-    patches = _soft_tissue_patches(image_hu, spacing, valid)
+    patches = _soft_tissue_patches(image_hu, spacing_mm, valid)
     if not patches:
         return np.empty(0), np.empty(0)
-    residues = sorted((_without_plane(one) for one in patches), key=np.var)
-    quiet = residues[: max(1, int(len(residues) * _QUIETEST))]
-    power = np.mean([_power(one) for one in quiet], axis=0).ravel()
-    frequency = _radial_frequency((patch, patch), (1.0, 1.0)).ravel()
-    bins = np.minimum((frequency * patch).astype(int), patch // 2)
+    side = min(patches[0].shape)
+    in_mm = _radial_frequency(patches[0].shape, spacing_mm)
+    lowest = _lowest_of_noise(spacing_mm)
+    fine = in_mm > lowest
+    powers = np.array([_power(_without_plane(patch)) for patch in patches])
+    variances = (powers * fine).sum(axis=(1, 2))
+    quiet = np.argsort(variances)[: max(1, int(len(variances) * _QUIETEST))]
+    frequency = _radial_frequency(patches[0].shape, (1.0, 1.0)).ravel()
+    bins = np.minimum((frequency * side).astype(int), side // 2)
     count = np.bincount(bins)
-    return np.bincount(bins, frequency) / count, np.bincount(bins, power) / count
+    middle, power, per_mm = (
+        np.bincount(bins, values.ravel()) / count
+        for values in (frequency, powers[quiet].mean(axis=0), in_mm)
+    )
+    first = int(np.argmax(per_mm > lowest))
+    power[:first] = power[first] * middle[:first] / middle[first]
+    return middle, power
+
+
+def _lowest_of_noise(spacing_mm: tuple[float, float]) -> float:
+    """Where the noise that is measured begins, in cycles per mm; lower for pixels above 1.3 mm."""
+    return min(_ANATOMY_BELOW_PER_MM, 0.2 / max(spacing_mm))
 
 
 def _soft_tissue_patches(
@@ -183,8 +203,9 @@ def _without_plane(patch: NDArray) -> NDArray:
 
 
 def _power(residue: NDArray) -> NDArray:
+    """Power of each coefficient; the sum is the variance."""
     window = np.outer(np.hanning(residue.shape[0]), np.hanning(residue.shape[1]))
-    return np.abs(np.fft.fft2(residue * window)) ** 2
+    return np.abs(np.fft.fft2(residue * window)) ** 2 / ((window**2).sum() * window.size)
 
 
 def _radial_frequency(shape: tuple[int, ...], spacing_mm: tuple[float, float]) -> NDArray:

@@ -79,6 +79,14 @@ class CtEnhancer:
         self.context: int = mean.context
         self.device = device
 
+    def guess_dose_fraction(
+        self, noise: NoiseMeasure, *, slice_thickness_mm: float | None = None
+    ) -> float:
+        """Dose of a scan over the standard dose, from its noise."""
+        return self.dose_prior.expected_fraction(
+            noise.level_hu, noise.mean_frequency_per_mm, slice_thickness_mm
+        )
+
     @torch.inference_mode()
     def raw_estimate(
         self,
@@ -89,12 +97,7 @@ class CtEnhancer:
     ) -> tuple[MeanAndSpread, NoiseMeasure]:
         """Mean and uncalibrated spread of a window, and the noise measured in its middle."""
         noise = measure_noise(window_hu[self.context], spacing_mm=spacing_mm)
-        frequency = noise.mean_frequency_per_mm * float(np.sqrt(spacing_mm[0] * spacing_mm[1]))
-        fraction = (
-            self.dose_prior.expected_fraction(noise.level_hu, frequency)
-            if dose_fraction is None
-            else dose_fraction
-        )
+        fraction = self.guess_dose_fraction(noise) if dose_fraction is None else dose_fraction
         window = self._tensor(window_hu)
         return self.mean(window, torch.tensor([fraction]).to(window)), noise
 

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from isocenter.image.noise import NoiseMeasure
+
 Range = tuple[float, float]
 
 
@@ -62,6 +64,12 @@ class Enhancer(Protocol):
     accepted: AcceptedScans
     card: dict[str, Any]
 
+    def guess_dose_fraction(
+        self, noise: NoiseMeasure, *, slice_thickness_mm: float | None = None
+    ) -> float:
+        """Dose of a scan over the standard dose, from the noise measured in the whole series."""
+        ...
+
     def estimate(
         self,
         window_hu: NDArray,
@@ -74,8 +82,8 @@ class Enhancer(Protocol):
         Args:
             window_hu: the slices.
             spacing_mm: row and column spacing.
-            dose_fraction: dose of the scan over the standard dose, if known; else the model
-                guesses it from the noise.
+            dose_fraction: dose of the scan over the standard dose; where absent the model guesses
+                it from the noise of this slice.
         """
         ...
 
@@ -116,6 +124,12 @@ class IdentityEnhancer:
             "intended_use": "Checks of the path around a model.",
             "limits": ["Changes nothing."],
         }
+
+    def guess_dose_fraction(
+        self, noise: NoiseMeasure, *, slice_thickness_mm: float | None = None
+    ) -> float:
+        """The standard dose."""
+        return 1.0
 
     def estimate(
         self,

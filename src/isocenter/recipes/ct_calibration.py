@@ -70,8 +70,11 @@ def calibrate(model: CtEnhancer, cases: Iterable[DoseCase]) -> Calibration:
 
 def _case_scores(model: CtEnhancer, case: DoseCase) -> list[_Scores]:
     found = []
+    fraction = case.guessed_fraction(model)
     for index, window in case.windows(model.context):
-        raw, measured = model.raw_estimate(window, spacing_mm=case.in_plane_mm)
+        raw, measured = model.raw_estimate(
+            window, spacing_mm=case.in_plane_mm, dose_fraction=fraction
+        )
         mean, below, above = (part[0, 0].cpu().numpy() for part in (raw.mean, raw.below, raw.above))
         away = case.full_hu[index] - mean
         score = np.abs(away) / np.maximum(np.where(away < 0, below, above), LEAST_SPREAD_HU)

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from isocenter.core.errors import UnreadableInput
 from isocenter.core.seeds import generator_for
 from isocenter.dicom.read import read_volume
+from isocenter.image.noise import NoiseMeasure, measure_noise
 from isocenter.image.tissue import body_mask, tissue_masks
+from isocenter.modelpack.enhancer import Enhancer
 from isocenter.physics.ct_dose import DoseSimulator, photons_for_noise
 from isocenter.physics.ct_kernels import KERNELS
 from isocenter.training.ct_pairs import AIR_HU, HIGHEST_HU, TrainingScan
@@ -47,6 +49,7 @@ class DoseCase:
         dose_fraction: dose of ``low_hu`` over dose of ``full_hu``.
         full_hu, low_hu: (slice, row, column) float32 HU.
         spacing_mm: slice, row and column spacing.
+        slice_thickness_mm: may exceed the slice spacing.
         judged: indices of the slices to judge; the others only give context.
         kernel: with which the noise was simulated, or the scanner's own.
         real: whether both doses were measured.
@@ -58,6 +61,7 @@ class DoseCase:
     full_hu: NDArray
     low_hu: NDArray
     spacing_mm: tuple[float, float, float]
+    slice_thickness_mm: float
     judged: tuple[int, ...]
     kernel: str
     real: bool = False
@@ -72,6 +76,17 @@ class DoseCase:
         reach = np.arange(-context, context + 1)
         for index in self.judged:
             yield index, self.low_hu[np.clip(index + reach, 0, len(self.low_hu) - 1)]
+
+    def guessed_fraction(self, model: Enhancer) -> float:
+        """Dose fraction as the model guesses it, from the noise of the judged slices."""
+        found = [
+            measure_noise(self.low_hu[index], spacing_mm=self.in_plane_mm) for index in self.judged
+        ]
+        noise = NoiseMeasure(
+            level_hu=float(np.mean([one.level_hu for one in found])),
+            mean_frequency_per_mm=float(np.mean([one.mean_frequency_per_mm for one in found])),
+        )
+        return model.guess_dose_fraction(noise, slice_thickness_mm=self.slice_thickness_mm)
 
 
 def simulated_cases(
@@ -113,6 +128,7 @@ def simulated_cases(
                 # A stored CT holds whole HU within its range.
                 low_hu=np.rint(full + noise).clip(AIR_HU, HIGHEST_HU).astype(np.float32),
                 spacing_mm=scan.spacing_mm,
+                slice_thickness_mm=scan.slice_thickness_mm,
                 judged=judged,
                 kernel=settings.kernel,
             )
@@ -197,6 +213,7 @@ def _real_case(full_path: Path, kernel: str) -> DoseCase:
         full_hu=full.array.clip(AIR_HU, HIGHEST_HU),
         low_hu=low.array.clip(AIR_HU, HIGHEST_HU),
         spacing_mm=full.geometry.spacing_mm,
+        slice_thickness_mm=full.acquisition.slice_thickness_mm or full.geometry.spacing_mm[0],
         judged=(0,),
         kernel=kernel.split("_")[0],
         real=True,

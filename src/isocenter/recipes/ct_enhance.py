@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -40,8 +40,8 @@ ACCEPTED = AcceptedScans(
     pixel_spacing_mm=(0.5, 1.4),
     field_of_view_mm=(250.0, 710.0),
     slice_thickness_mm=(0.5, 10.0),
-    noise_hu=(5.0, 200.0),
-    noise_mean_frequency_per_mm=(0.08, 0.80),
+    noise_hu=(4.0, 150.0),
+    noise_mean_frequency_per_mm=(0.18, 0.80),
 )
 
 # Patients by the names under which the public collections publish them.
@@ -79,7 +79,7 @@ CALIBRATION_PATIENTS = (
 # Standard deviation of the logarithm of the estimated dose fraction.
 _FRACTION_ERROR = 0.3
 # Scans too noisy to stand for a standard dose even when shrunk.
-NOISIEST_TRAINING_HU = 60.0
+NOISIEST_TRAINING_HU = 55.0
 VALIDATION_PATIENTS = (
     "LungFCP-01-0001",
     "TCGA-17-Z028",
@@ -98,6 +98,7 @@ class CtEnhanceRecipe:
         seed: of the pairs, the initial weights and the bridge's noise.
         pairs: how pairs are drawn.
         mean, texture: how each stage is fitted.
+        small_steps: first steps of stage one, which see small crops.
         widths, blocks: of stage one's network; the plain regressor has the same.
         texture_widths, texture_blocks, texture_time_channels: of the bridge's network.
         validation_pairs: how many pairs judge each learner.
@@ -106,10 +107,17 @@ class CtEnhanceRecipe:
     seed: int = 20261120
     pairs: PairSettings = field(default_factory=PairSettings)
     mean: LoopSettings = field(
-        default_factory=lambda: LoopSettings(steps=7_000, validate_every=250)
+        default_factory=lambda: LoopSettings(steps=21_000, learning_rate=6e-4, validate_every=1_000)
     )
+    small_steps: int = 16_000
     texture: LoopSettings = field(
-        default_factory=lambda: LoopSettings(steps=4_000, learning_rate=1e-3)
+        default_factory=lambda: LoopSettings(
+            steps=2_000,
+            learning_rate=1e-3,
+            warm_up_steps=100,
+            average_decay=0.995,
+            validate_every=250,
+        )
     )
     widths: tuple[int, ...] = (48, 96, 144, 192)
     blocks: tuple[int, ...] = (1, 1, 2, 2)
@@ -188,6 +196,7 @@ def mean_learner(recipe: CtEnhanceRecipe) -> Learner:
             model(batch["input"], batch["fraction"]),
             batch["target"],
             anatomy=batch["anatomy"],
+            lesion=batch["lesion"],
             is_clean=batch["is_clean"],
         )
         logs = {"squared": squared.item(), "ends": ends.item()}
@@ -286,6 +295,7 @@ def fit(
     folder: Path,
     *,
     resume: bool,
+    small_steps: int = 0,
     device: str = "cpu",
 ) -> None:
     """Train learners on the training patients, judged on the validation patients."""
@@ -293,7 +303,7 @@ def fit(
     def make_pairs(start: int) -> CtPairs:
         return CtPairs(
             parts["train"],
-            settings=recipe.pairs,
+            settings=replace(recipe.pairs, num_small=small_steps * settings.batch_size),
             seed=recipe.seed,
             length=settings.steps * settings.batch_size,
             start=start,
@@ -323,7 +333,16 @@ def train(*, data: Path, output: Path, resume: bool = False, device: str = "cpu"
     parts = split(scans)
     torch.manual_seed(derived_seed(recipe.seed, "mean") % 2**32)
     learners = [mean_learner(recipe), plain_learner(recipe)]
-    fit(learners, recipe, recipe.mean, parts, output / "mean", resume=resume, device=device)
+    fit(
+        learners,
+        recipe,
+        recipe.mean,
+        parts,
+        output / "mean",
+        resume=resume,
+        small_steps=recipe.small_steps,
+        device=device,
+    )
     mean = best_mean(recipe, output / "mean")
     torch.manual_seed(derived_seed(recipe.seed, "texture") % 2**32)
     learner = texture_learner(recipe, mean)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +20,7 @@ from isocenter.core.errors import InputRefused, ModelRefused
 from isocenter.core.record import RunRecord
 from isocenter.core.seeds import derived_seed
 from isocenter.core.volume import SliceSource
+from isocenter.image.noise import NoiseMeasure
 from isocenter.tasks.observations import Observations, Observer
 from isocenter.tasks.result_folder import (
     appearing_at_once,
@@ -70,7 +71,7 @@ class EnhanceSettings:
         seed: decides the samples, not negative.
         device: "cpu" or "cuda"; the two may differ in the last bit of a float.
         dose_fraction: dose of the scan over that of a standard one, in (0, 1]; None lets the model
-            guess it from the noise.
+            guess it from the noise, and the guess takes its place.
 
     Raises:
         InputRefused: a value is outside its range.
@@ -204,13 +205,35 @@ def enhance(
     )
     enhancer = _load_model(model, device)
     suitability = check_suitability(scan, enhancer.accepted, force=force)
+    if settings.dose_fraction is None:
+        settings = replace(settings, dose_fraction=_guessed_fraction(enhancer, suitability))
     record = _record(scan, enhancer, settings, suitability.warnings)
     with only_run_for(final):
         if earlier := earlier_result(final, record.digest()):
             return _result(final, _stored_record(earlier["record"]), already_there=True)
         with appearing_at_once(final) as partial:
-            _write_results(partial, final, scan, enhancer, settings, suitability, record, progress)
+            notes = (*scan.notes, *([] if dose_fraction else [_guess_in_words(settings)]))
+            _write_results(
+                partial, final, scan, enhancer, settings, suitability, record, notes, progress
+            )
     return _result(final, record)
+
+
+def _guessed_fraction(enhancer: Enhancer, suitability: Suitability) -> float:
+    measures = suitability.measures
+    noise = NoiseMeasure(
+        level_hu=measures.noise_hu, mean_frequency_per_mm=measures.noise_mean_frequency_per_mm
+    )
+    guess = enhancer.guess_dose_fraction(noise, slice_thickness_mm=measures.slice_thickness_mm)
+    return round(guess, 4)
+
+
+def _guess_in_words(settings: EnhanceSettings) -> str:
+    return (
+        f"The scan was taken to have {100 * (settings.dose_fraction or 1):.0f} % of a standard "
+        "dose, as its noise suggests. Where you know the dose, give --dose-fraction: the result "
+        "gains by it."
+    )
 
 
 def resolve_device(device: str) -> str:
@@ -281,6 +304,7 @@ def _write_results(
     settings: EnhanceSettings,
     suitability: Suitability,
     record: RunRecord,
+    notes: tuple[str, ...],
     progress: Progress | None,
 ) -> None:
     from isocenter.tasks.report import Report, write_report
@@ -295,7 +319,7 @@ def _write_results(
             observations=observations,
             geometry=scan.geometry,
             acquisition=scan.acquisition,
-            notes=tuple(scan.notes),
+            notes=notes,
         )
         write_report(report, partial / REPORT_NAME)
         write_record(partial, {"record": record.as_dict(), "observations": observations.as_dict()})

@@ -228,7 +228,8 @@ def _command(record: RunRecord) -> str:
     return (
         f"isocenter enhance INPUT --output FOLDER --strength {values['strength']:g} "
         f"--samples {values['samples']} --steps {values['steps']} --seed {values['seed']} "
-        f"--device {values['device']}" + (" --force" if record.warnings else "")
+        f"--dose-fraction {values['dose_fraction']:g} --device {values['device']}"
+        + (" --force" if record.warnings else "")
     )
 
 

@@ -12,6 +12,8 @@ from isocenter.modelpack.ct_mean import MeanAndSpread
 
 QUANTILE = 0.05
 _OUTSIDE_WEIGHT = 0.05
+# Small lesions fill few voxels and are why the scan was made.
+_LESION_WEIGHT = 3.0
 _BODY_HU = -950.0
 # Beyond this many noise units an error counts linearly: metal must not drive the fit.
 _LINEAR_BEYOND = 8.0
@@ -38,12 +40,13 @@ def pinball(error: Tensor, quantile: float) -> Tensor:
 
 
 def mean_loss(
-    estimate: MeanAndSpread, target: Tensor, *, anatomy: Tensor, is_clean: Tensor
+    estimate: MeanAndSpread, target: Tensor, *, anatomy: Tensor, lesion: Tensor, is_clean: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Loss of the mean (squared error) and of the interval's two ends (pinball).
 
     Where the anatomy is known free of noise (``is_clean``, (B,)), the network learns from it, which
-    holds the same expectation and less chance; elsewhere from the standard-dose target.
+    holds the same expectation and less chance; elsewhere from the standard-dose target. An error of
+    the mean counts threefold where ``lesion``, (B, 1, H, W), is 1.
     """
     weight = body_weight(target)
     unit = noise_unit(estimate.level, weight)
@@ -55,8 +58,8 @@ def mean_loss(
     away = (target - estimate.mean.detach()) / unit
     ends = pinball(away + estimate.below / unit, QUANTILE)
     ends = ends + pinball(away - estimate.above / unit, 1 - QUANTILE)
-    total = weight.sum()
-    return (weight * squared).sum() / total, (weight * ends).sum() / total
+    heavy = weight * (1 + (_LESION_WEIGHT - 1) * lesion)
+    return (heavy * squared).sum() / heavy.sum(), (weight * ends).sum() / weight.sum()
 
 
 def gain_db(prediction: Tensor, noisy: Tensor, target: Tensor) -> Tensor:
