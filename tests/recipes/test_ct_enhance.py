@@ -18,10 +18,13 @@ from isocenter.recipes.ct_enhance import (
     TEST_PATIENTS,
     VALIDATION_PATIENTS,
     CtEnhanceRecipe,
+    PlainRegressor,
     ct_enhance,
     fit,
+    load_plain,
     mean_learner,
     plain_learner,
+    save_plain,
     split,
     texture_learner,
     uncalibrated,
@@ -103,6 +106,16 @@ def test_both_learners_of_stage_one_are_of_the_same_size() -> None:
     mean, plain = mean_learner(TINY).network, plain_learner(TINY).network
     sizes = [sum(weight.numel() for weight in one.parameters()) for one in (mean, plain)]
     assert sizes[1] == pytest.approx(sizes[0], rel=0.25)
+
+
+def test_the_baseline_is_kept_in_half_precision(tmp_path: Path) -> None:
+    network = PlainRegressor(ct_enhance())
+    torch.save(network.state_dict(), tmp_path / "plain.pt")
+    save_plain(ct_enhance(), tmp_path, tmp_path / "plain.safetensors")
+    loaded = load_plain(tmp_path / "plain.safetensors").state_dict()
+    for name, weight in network.state_dict().items():
+        assert torch.equal(loaded[name], weight.half().float())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plain.pt", "plain.safetensors"]
 
 
 def test_validation_pairs_are_always_the_same(parts: dict[str, list[TrainingScan]]) -> None:

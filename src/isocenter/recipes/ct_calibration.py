@@ -20,7 +20,7 @@ from isocenter.modelpack.ct_enhancer import CtEnhancer
 from isocenter.recipes.ct_cases import DoseCase
 
 COVERAGE = 0.9
-NOISE_LEVELS_HU = (12.0, 20.0, 35.0, 60.0, 100.0)
+NOISE_LEVELS_HU = (8.0, 14.0, 25.0, 45.0, 80.0)
 _LEAST_PATIENTS = 3
 _LEAST_VOXELS = 50
 

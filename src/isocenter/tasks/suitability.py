@@ -25,7 +25,7 @@ Range = tuple[float, float]
 
 NUM_MEASURED_SLICES = 5
 MAX_PIXEL_ASPECT = 1.02
-# Adult trunks measure 350 to 1200 cm2; heads, necks and limbs less than 280.
+# Adult trunks measure 350 to 1200 cm²; heads, necks and limbs less than 280.
 TRUNK_AREA_CM2: Range = (300.0, 2000.0)
 # Where the patient reaches the border of the image, a small area says nothing.
 MAX_BORDER_FRACTION = 0.05
@@ -263,12 +263,12 @@ def _body_part(measures: ScanMeasures) -> Finding:
 
 def _trunk(measures: ScanMeasures) -> Finding:
     area, (low, high) = measures.trunk_area_cm2, TRUNK_AREA_CM2
-    measured = f"{area:.0f} cm2" + (" (cut off by the image border)" if measures.cut_off else "")
+    measured = f"{area:.0f} cm²" + (" (cut off by the image border)" if measures.cut_off else "")
     return Finding(
         rule="trunk",
         label="Cross-section of the patient",
         measured=measured,
-        accepted=f"{low:.0f} to {high:.0f} cm2, the trunk of an adult",
+        accepted=f"{low:.0f} to {high:.0f} cm², the trunk of an adult",
         advice="Heads, necks, limbs and small children are outside what the model was checked on.",
         fits=_within(area, (0.0 if measures.cut_off and area > 0 else low, high)),
     )
