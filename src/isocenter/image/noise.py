@@ -121,10 +121,7 @@ def measure_noise(
         return NoiseMeasure(level_hu=float("nan"), mean_frequency_per_mm=float("nan"))
     frequency = _radial_frequency(patches[0].shape, spacing_mm)
     fine = frequency > _lowest_of_noise(spacing_mm)
-    powers = np.array([_power(_without_plane(patch)) * fine for patch in patches])
-    variances = powers.sum(axis=(1, 2))
-    quiet = np.argsort(variances)[: max(1, int(len(variances) * _QUIETEST))]
-    power = powers[quiet].mean(axis=0)
+    power = _quietest_power(patches, fine) * fine
     total = power.sum()
     return NoiseMeasure(
         level_hu=float(np.sqrt(total)),
@@ -156,15 +153,12 @@ def radial_noise_power(
     in_mm = _radial_frequency(patches[0].shape, spacing_mm)
     lowest = _lowest_of_noise(spacing_mm)
     fine = in_mm > lowest
-    powers = np.array([_power(_without_plane(patch)) for patch in patches])
-    variances = (powers * fine).sum(axis=(1, 2))
-    quiet = np.argsort(variances)[: max(1, int(len(variances) * _QUIETEST))]
     frequency = _radial_frequency(patches[0].shape, (1.0, 1.0)).ravel()
     bins = np.minimum((frequency * side).astype(int), side // 2)
     count = np.bincount(bins)
     middle, power, per_mm = (
         np.bincount(bins, values.ravel()) / count
-        for values in (frequency, powers[quiet].mean(axis=0), in_mm)
+        for values in (frequency, _quietest_power(patches, fine), in_mm)
     )
     first = int(np.argmax(per_mm > lowest))
     power[:first] = power[first] * middle[:first] / middle[first]
@@ -206,6 +200,15 @@ def _power(residue: NDArray) -> NDArray:
     """Power of each coefficient; the sum is the variance."""
     window = np.outer(np.hanning(residue.shape[0]), np.hanning(residue.shape[1]))
     return np.abs(np.fft.fft2(residue * window)) ** 2 / ((window**2).sum() * window.size)
+
+
+def _quietest_power(patches: list[NDArray], fine: NDArray) -> NDArray:
+    """Mean power of the patches that have the least at the frequencies marked."""
+    powers = np.array([_power(_without_plane(patch)) for patch in patches])
+    variances = (powers * fine).sum(axis=(1, 2))
+    quiet = np.argsort(variances)[: max(1, int(len(variances) * _QUIETEST))]
+    mean: NDArray = powers[quiet].mean(axis=0)
+    return mean
 
 
 def _radial_frequency(shape: tuple[int, ...], spacing_mm: tuple[float, float]) -> NDArray:
