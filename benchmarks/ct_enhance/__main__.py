@@ -107,6 +107,7 @@ def compare(
         "steps": STEPS,
         "seed": SEED,
         "torch": torch.__version__,
+        "dose_fractions": {dose_name(one): one[0].dose_fraction for one in slices},
         "doses": {
             dose: {name: pooled(found, methods[FULL]) for name, found in methods.items()}
             for dose, methods in verdicts.items()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,11 @@ def overview(figures: dict[str, Any]) -> str:
         lines.append(
             f"| {name} | " + " | ".join(cells) + f" | {f'{seconds:.2f}' if seconds else ''} |"
         )
+    limits = [
+        f"{doses[dose]['low dose'][HU]['psnr_db'] - 10 * math.log10(fraction):.2f}"
+        for dose, fraction in figures["dose_fractions"].items()
+    ]
+    lines.append("| limit, set by the target's own noise | " + " | ".join(limits) + " | |")
     return "\n".join(lines)
 
 

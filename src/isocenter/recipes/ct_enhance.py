@@ -113,7 +113,7 @@ class CtEnhanceRecipe:
     small_steps: int = 16_000
     texture: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=2_000,
+            steps=1_500,
             learning_rate=1e-3,
             warm_up_steps=100,
             average_decay=0.995,
