@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
-from benchmarks.ct_enhance.baselines import Filtered
+from benchmarks.ct_enhance.baselines import BASELINES, Filtered, seconds_of
 from benchmarks.ct_enhance.cases import SEED, Slice, console, filter_all, gather
 from benchmarks.ct_enhance.judge import Truth, Verdict, judge, pooled
 from benchmarks.ct_enhance.ours import MEAN, STEPS, our_images
@@ -72,7 +72,11 @@ def compare(
     model: CtEnhancer,
     plain: PlainRegressor | None,
 ) -> tuple[dict[str, Any], dict[str, Example]]:
-    """Judge every method on every slice and pool by dose; keep one example a dose."""
+    """Judge every method on every slice and pool by dose; keep one example a dose.
+
+    Filters are timed on that example, as their images may come from an earlier run.
+    """
+    speeds: dict[str, dict[str, float]] = {}
     verdicts: dict[str, dict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
     examples: dict[str, Example] = {}
     for one, results in zip(track(slices, "our networks", console=console), filtered, strict=True):
@@ -93,13 +97,25 @@ def compare(
             **{name: result.image_hu for name, result in results.items()},
             **ours.images,
         }
-        seconds = {name: result.seconds for name, result in results.items()} | ours.seconds
+        dose = dose_name(one)
+        if dose not in speeds:
+            speeds[dose] = {
+                baseline.name: seconds_of(
+                    baseline,
+                    case.low_hu[index],
+                    truth.image_hu,
+                    truth.inside,
+                    choice=results[baseline.name].parameter,
+                )
+                for baseline in BASELINES
+            }
+            examples[dose] = images
+        seconds = speeds[dose] | ours.seconds
         for name, image in images.items():
             interval = (ours.lower_hu, ours.upper_hu) if name == MEAN else None
-            verdicts[dose_name(one)][name].append(
+            verdicts[dose][name].append(
                 judge(truth, image, seconds=seconds.get(name, 0.0), interval=interval)
             )
-        examples.setdefault(dose_name(one), images)
     figures = {
         "model": model.name,
         "version": model.version,

@@ -88,28 +88,42 @@ class Filtered:
     Attributes:
         image_hu: (row, column).
         parameter: the choice that was best.
-        seconds: of one run at that choice.
     """
 
     image_hu: NDArray
     parameter: float
-    seconds: float
 
 
 def best_of(baseline: Baseline, low_hu: NDArray, full_hu: NDArray, inside: NDArray) -> Filtered:
     """Go up the choices until the error against the full dose grows; keep the best."""
-    noise_hu = float((low_hu - full_hu)[inside].std())
+    noise_hu = _noise_hu(low_hu, full_hu, inside)
     best: Filtered | None = None
     least = float("inf")
     for choice in baseline.choices:
-        parameter = choice * noise_hu if baseline.takes_noise else choice
-        started = time.perf_counter()
-        image = np.asarray(baseline.apply(low_hu.astype(np.float32), parameter), np.float32)
-        seconds = time.perf_counter() - started
+        image = _applied(baseline, low_hu, choice, noise_hu)
         error = float(np.square((image - full_hu)[inside], dtype=np.float64).mean())
         if error >= least:
             break
         least = error
-        best = Filtered(image_hu=image, parameter=choice, seconds=seconds)
+        best = Filtered(image_hu=image, parameter=choice)
     assert best is not None
     return best
+
+
+def seconds_of(
+    baseline: Baseline, low_hu: NDArray, full_hu: NDArray, inside: NDArray, *, choice: float
+) -> float:
+    """Time of one run at a choice, here and now."""
+    noise_hu = _noise_hu(low_hu, full_hu, inside)
+    started = time.perf_counter()
+    _applied(baseline, low_hu, choice, noise_hu)
+    return time.perf_counter() - started
+
+
+def _noise_hu(low_hu: NDArray, full_hu: NDArray, inside: NDArray) -> float:
+    return float((low_hu - full_hu)[inside].std())
+
+
+def _applied(baseline: Baseline, low_hu: NDArray, choice: float, noise_hu: float) -> NDArray:
+    parameter = choice * noise_hu if baseline.takes_noise else choice
+    return np.asarray(baseline.apply(low_hu.astype(np.float32), parameter), np.float32)

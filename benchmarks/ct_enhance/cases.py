@@ -99,15 +99,9 @@ def _filter_one(job: tuple[int, int, NDArray, NDArray, Path]) -> tuple[int, str,
     path = cache / f"filter-{_digest(low_hu, baseline.name, baseline.choices)}.npz"
     if not path.exists():
         result = best_of(baseline, low_hu, full_hu, body_mask(full_hu))
-        np.savez_compressed(
-            path, image=result.image_hu, parameter=result.parameter, seconds=result.seconds
-        )
+        np.savez_compressed(path, image=result.image_hu, parameter=result.parameter)
     with np.load(path) as kept:
-        result = Filtered(
-            image_hu=kept["image"],
-            parameter=float(kept["parameter"]),
-            seconds=float(kept["seconds"]),
-        )
+        result = Filtered(image_hu=kept["image"], parameter=float(kept["parameter"]))
     return number, baseline.name, result
 
 
