@@ -179,6 +179,7 @@ def save_plain(recipe: CtEnhanceRecipe, folder: Path, weights: Path) -> None:
     state = {name: part.half().contiguous() for name, part in plain.state_dict().items()}
     temporary = weights.with_name(weights.name + ".part")
     save_file(state, temporary)
+    temporary.chmod(0o644)
     os.replace(temporary, weights)
 
 
