@@ -431,7 +431,7 @@ def _print_before_and_after(before: Comparison, after: Comparison) -> None:
     if before.noise and after.noise:
         spectra = (before.noise.test, after.noise.test, after.noise.reference)
         noise = [spectrum.noise_hu for spectrum in spectra]
-        table.add_row("Noise in soft tissue", *(f"{level:.1f} HU" for level in noise))
+        table.add_row("Noise, mean of even regions", *(f"{level:.1f} HU" for level in noise))
     _print_table(table)
 
 

@@ -236,7 +236,7 @@ def noise_plot(observations: Observations) -> str:
     )
     for label, values, color, marker in curves:
         axes.plot(slices, values, color=color, marker=marker, markersize=3.5, label=label)
-    axes.set(xlabel="slice", ylabel="noise in soft tissue (HU)", ylim=(0, None))
+    axes.set(xlabel="slice", ylabel="noise in the quietest soft tissue (HU)", ylim=(0, None))
     if len(slices) > 1:
         axes.set_xlim(1, observations.num_slices)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -334,7 +334,7 @@ def _noise(measures: ScanMeasures, limits: Range) -> Finding:
         advice = f"Reconstruct thicker slices or a smoother kernel, to at most {limits[1]:.0f} HU."
     return Finding(
         rule="noise_level",
-        label="Noise in soft tissue",
+        label="Noise in the quietest soft tissue",
         measured="nothing" if np.isnan(noise) else f"{noise:.1f} HU",
         accepted=_between(limits, 0, "HU"),
         advice=advice,
