@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from isocenter.recipes.ct_enhance import (
     PlainRegressor,
     ct_enhance,
     fit,
+    fit_mean,
     load_plain,
     mean_learner,
     plain_learner,
@@ -51,6 +53,7 @@ LOOP = LoopSettings(
 TINY = CtEnhanceRecipe(
     pairs=PairSettings(crop=32),
     mean=LOOP,
+    refine=LOOP,
     texture=LOOP,
     widths=(4, 6),
     blocks=(1, 1),
@@ -135,13 +138,11 @@ def merits(folder: Path) -> dict[str, list[float]]:
 
 
 def run_both_stages(parts: dict[str, list[TrainingScan]], folder: Path) -> dict[str, list[float]]:
+    fit_mean(TINY, parts, folder, resume=False)
     torch.manual_seed(1)
-    mean = mean_learner(TINY)
-    fit([mean, plain_learner(TINY)], TINY, TINY.mean, parts, folder / "mean", resume=False)
-    assert isinstance(mean.network, CtMeanModel)
-    texture = texture_learner(TINY, mean.network)
+    texture = texture_learner(TINY, recipe_module.best_mean(TINY, folder / "refine"))
     fit([texture], TINY, TINY.texture, parts, folder / "texture", resume=False)
-    return merits(folder / "mean") | merits(folder / "texture")
+    return merits(folder / "refine") | merits(folder / "texture")
 
 
 def test_both_stages_train_and_repeat_themselves(
@@ -151,10 +152,42 @@ def test_both_stages_train_and_repeat_themselves(
     assert first == run_both_stages(parts, tmp_path / "again")
     assert first.keys() == {"mean", "plain", "texture"}
     assert all(np.isfinite(values).all() for values in first.values())
-    mean = recipe_module.best_mean(TINY, tmp_path / "first" / "mean")
+    mean = recipe_module.best_mean(TINY, tmp_path / "first" / "refine")
     texture = recipe_module.best_texture(TINY, mean, tmp_path / "first" / "texture")
     assert isinstance(texture, CtTextureModel)
     assert not any(weight.requires_grad for weight in (*mean.parameters(), *texture.parameters()))
+
+
+def test_the_second_run_begins_at_the_best_of_the_first_and_keeps_the_better(
+    parts: dict[str, list[TrainingScan]], tmp_path: Path
+) -> None:
+    careless = replace(TINY, refine=replace(LOOP, learning_rate=0.3))
+    fit_mean(careless, parts, tmp_path, resume=False)
+    before, after = merits(tmp_path / "mean"), merits(tmp_path / "refine")
+    for name in ("mean", "plain"):
+        assert after[name][0] == pytest.approx(max(before[name]), abs=1e-4)
+        assert not any(merit >= after[name][0] for merit in after[name][1:])
+        best, kept = (
+            torch.load(tmp_path / folder / f"{name}.pt", weights_only=True)
+            for folder in ("mean", "refine")
+        )
+        assert all(torch.equal(weight, kept[key]) for key, weight in best.items())
+
+
+def test_the_second_run_sees_new_pairs(
+    parts: dict[str, list[TrainingScan]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[range] = []
+
+    class Noted(recipe_module.CtPairs):
+        def __init__(self, *args: Any, start: int = 0, **settings: Any) -> None:
+            super().__init__(*args, start=start, **settings)
+            seen.append(range(start, self.length))
+
+    monkeypatch.setattr(recipe_module, "CtPairs", Noted)
+    fit_mean(TINY, parts, tmp_path, resume=False)
+    drawn = [numbers for numbers in seen if len(numbers) > TINY.validation_pairs]
+    assert drawn == [range(6), range(6, 12)]
 
 
 def test_stage_two_does_not_change_stage_one(parts: dict[str, list[TrainingScan]]) -> None:

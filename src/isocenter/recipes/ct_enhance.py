@@ -98,7 +98,8 @@ class CtEnhanceRecipe:
     Attributes:
         seed: of the pairs, the initial weights and the bridge's noise.
         pairs: how pairs are drawn.
-        mean, texture: how each stage is fitted.
+        mean, refine, texture: how stage one is fitted, how it goes on from its best weights (a warm
+            restart of the learning rate), and how stage two is fitted.
         small_steps: first steps of stage one, which see small crops.
         widths, blocks: of stage one's network; the plain regressor has the same.
         texture_widths, texture_blocks, texture_time_channels: of the bridge's network.
@@ -111,6 +112,9 @@ class CtEnhanceRecipe:
         default_factory=lambda: LoopSettings(steps=21_000, learning_rate=6e-4, validate_every=1_000)
     )
     small_steps: int = 16_000
+    refine: LoopSettings = field(
+        default_factory=lambda: LoopSettings(steps=15_000, learning_rate=4e-4, validate_every=1_000)
+    )
     texture: LoopSettings = field(
         default_factory=lambda: LoopSettings(
             steps=1_500,
@@ -308,23 +312,33 @@ def fit(
     *,
     resume: bool,
     small_steps: int = 0,
+    steps_before: int = 0,
     device: str = "cpu",
 ) -> None:
-    """Train learners on the training patients, judged on the validation patients."""
+    """Train learners on the training patients, judged on the validation patients.
+
+    Learners that have already seen ``steps_before`` steps go on with new pairs, and what they come
+    with is judged first: only better weights replace it.
+    """
+
+    before = steps_before * settings.batch_size
 
     def make_pairs(start: int) -> CtPairs:
         return CtPairs(
             parts["train"],
             settings=replace(recipe.pairs, num_small=small_steps * settings.batch_size),
             seed=recipe.seed,
-            length=settings.steps * settings.batch_size,
-            start=start,
+            length=before + settings.steps * settings.batch_size,
+            start=before + start,
         )
 
     trainer = Trainer(learners, settings=settings, folder=folder, device=device)
     if resume:
         trainer.resume()
-    trainer.fit(make_pairs, validation_batches(recipe, parts["validation"]))
+    validation = validation_batches(recipe, parts["validation"])
+    if steps_before and trainer.step == 0:
+        trainer.validate(validation)
+    trainer.fit(make_pairs, validation)
 
 
 def train(*, data: Path, output: Path, resume: bool = False, device: str = "cpu") -> Path:
@@ -332,8 +346,8 @@ def train(*, data: Path, output: Path, resume: bool = False, device: str = "cpu"
 
     Args:
         data: folder that holds ``ct/index.json`` and ``ct/train``.
-        output: ``mean`` and ``texture`` keep checkpoints there, ``model`` is the result;
-            ``plain.safetensors`` is the baseline that the benchmark sets beside it.
+        output: ``mean``, ``refine`` and ``texture`` keep checkpoints there, ``model`` is the
+            result; ``plain.safetensors`` is the baseline that the benchmark sets beside it.
         resume: go on from the last checkpoints.
         device: "cpu", or "auto" to use a GPU that is there.
 
@@ -344,6 +358,30 @@ def train(*, data: Path, output: Path, resume: bool = False, device: str = "cpu"
     recipe = ct_enhance()
     scans = read_training_scans(data)
     parts = split(scans)
+    fit_mean(recipe, parts, output, resume=resume, device=device)
+    save_plain(recipe, output / "refine", output / "plain.safetensors")
+    mean = best_mean(recipe, output / "refine")
+    torch.manual_seed(derived_seed(recipe.seed, "texture") % 2**32)
+    learner = texture_learner(recipe, mean)
+    fit([learner], recipe, recipe.texture, parts, output / "texture", resume=resume, device=device)
+    return pack(recipe, parts, data=data, output=output)
+
+
+def fit_mean(
+    recipe: CtEnhanceRecipe,
+    parts: dict[str, list[TrainingScan]],
+    output: Path,
+    *,
+    resume: bool,
+    device: str = "cpu",
+) -> None:
+    """Fit stage one and the plain regressor, then go on from the best weights of both.
+
+    The second run is a warm restart on crops of full size: the learning rate falls a second time.
+    Its result lies in ``output / "refine"``.
+
+    Source: Loshchilov & Hutter, ICLR 2017 (warm restarts).
+    """
     torch.manual_seed(derived_seed(recipe.seed, "mean") % 2**32)
     learners = [mean_learner(recipe), plain_learner(recipe)]
     fit(
@@ -356,12 +394,23 @@ def train(*, data: Path, output: Path, resume: bool = False, device: str = "cpu"
         small_steps=recipe.small_steps,
         device=device,
     )
-    save_plain(recipe, output / "mean", output / "plain.safetensors")
-    mean = best_mean(recipe, output / "mean")
-    torch.manual_seed(derived_seed(recipe.seed, "texture") % 2**32)
-    learner = texture_learner(recipe, mean)
-    fit([learner], recipe, recipe.texture, parts, output / "texture", resume=resume, device=device)
-    return pack(recipe, parts, data=data, output=output)
+    torch.manual_seed(derived_seed(recipe.seed, "refine") % 2**32)
+    learners = [mean_learner(recipe), plain_learner(recipe)]
+    for learner in learners:
+        best = torch.load(
+            output / "mean" / f"{learner.name}.pt", map_location="cpu", weights_only=True
+        )
+        learner.network.load_state_dict(best)
+    fit(
+        learners,
+        recipe,
+        recipe.refine,
+        parts,
+        output / "refine",
+        resume=resume,
+        steps_before=recipe.mean.steps,
+        device=device,
+    )
 
 
 def best_mean(recipe: CtEnhanceRecipe, folder: Path) -> CtMeanModel:
@@ -385,7 +434,7 @@ def pack(
     recipe: CtEnhanceRecipe, parts: dict[str, list[TrainingScan]], *, data: Path, output: Path
 ) -> Path:
     """Calibrate the best weights of both stages and write the model folder."""
-    mean = best_mean(recipe, output / "mean")
+    mean = best_mean(recipe, output / "refine")
     patients = {part: len({scan.patient for scan in scans}) for part, scans in parts.items()}
     card = ct_enhance_card.facts(version=MODEL_VERSION, training=parts["train"], patients=patients)
     model = CtEnhancer(
