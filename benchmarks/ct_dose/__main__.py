@@ -80,13 +80,14 @@ def main() -> None:
         calibrations[series] = _calibration(group, refit=options.fit)
         print(f"{series}: {calibrations[series]}", flush=True)
         results += [_compare(pair, calibrations[series], len(group)) for pair in group]
+    slices = [result.figures() for result in results]
     report = {
         "calibrations": {name: asdict(each) for name, each in calibrations.items()},
-        "slices": [result.figures() for result in results],
+        "slices": slices,
         "seconds": time.perf_counter() - started,
     }
     (options.output / "ct_dose.json").write_text(json.dumps(report, indent=2))
-    table = _table(report["slices"])
+    table = _table(slices)
     (options.output / "ct_dose.md").write_text(table)
     draw(results, options.output / "ct_dose.png")
     print(table)

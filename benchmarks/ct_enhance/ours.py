@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from isocenter.core.seeds import derived_seed
 from isocenter.modelpack.ct_enhancer import CtEnhancer
+from isocenter.modelpack.enhancer import Estimate
 from isocenter.recipes.ct_enhance import PlainRegressor
 
 Result = TypeVar("Result")
@@ -23,6 +24,7 @@ MEAN = "mean (strength 0)"
 KNOWN = "mean, dose given"
 MEDIUM = "strength 0.5"
 SAMPLE = "strength 1"
+KNOWN_SAMPLE = "strength 1, dose given"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,30 +49,36 @@ def our_images(
 ) -> OurImages:
     """The mean, the two strengths that take a sample, and the plain regressor if it is there.
 
-    All rest on the guessed dose fraction; one mean more is told the true one.
+    All rest on the guessed dose fraction; a second mean and sample are told the true one.
     """
-    estimate, mean_seconds = _timed(
-        lambda: model.estimate(window_hu, spacing_mm=spacing_mm, dose_fraction=guessed_fraction)
-    )
-    sample, sample_seconds = _timed(
-        lambda: model.sample(
+
+    def estimate_at(fraction: float) -> Estimate:
+        return model.estimate(window_hu, spacing_mm=spacing_mm, dose_fraction=fraction)
+
+    def sample_from(estimate: Estimate) -> NDArray:
+        return model.sample(
             window_hu,
             estimate,
             spacing_mm=spacing_mm,
             steps=STEPS,
             seed=derived_seed(seed, "benchmark"),
         )
-    )
+
+    estimate, mean_seconds = _timed(lambda: estimate_at(guessed_fraction))
+    sample, sample_seconds = _timed(lambda: sample_from(estimate))
     mean = estimate.mean_hu
     both = mean_seconds + sample_seconds
-    told = model.estimate(window_hu, spacing_mm=spacing_mm, dose_fraction=dose_fraction)
+    told = estimate_at(dose_fraction)
     images = {
         MEAN: mean,
         KNOWN: told.mean_hu,
         MEDIUM: mean + 0.5 * (sample - mean),
         SAMPLE: sample,
+        KNOWN_SAMPLE: sample_from(told),
     }
-    seconds = {MEAN: mean_seconds, KNOWN: mean_seconds, MEDIUM: both, SAMPLE: both}
+    seconds = {MEAN: mean_seconds, KNOWN: mean_seconds} | dict.fromkeys(
+        (MEDIUM, SAMPLE, KNOWN_SAMPLE), both
+    )
     if plain is not None:
         images[PLAIN], seconds[PLAIN] = _timed(lambda: plain_result(plain, window_hu))
     return OurImages(

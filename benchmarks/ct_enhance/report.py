@@ -7,8 +7,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from benchmarks.ct_enhance.ours import KNOWN, KNOWN_SAMPLE
+
 HU = "HU range"
 TISSUES = ("fat", "muscle", "liver", "blood", "lung")
+NOT_DRAWN = ("Gaussian blur", "NL-means", "TV", "strength 0.5", KNOWN, KNOWN_SAMPLE)
 WINDOW = (-160.0, 240.0)
 LUNG_WINDOW = (-1350.0, 150.0)
 HEAD = (
@@ -66,11 +69,7 @@ def draw(examples: dict[str, dict[str, NDArray]], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shown = [
-        name
-        for name in next(iter(examples.values()))
-        if name not in ("Gaussian blur", "NL-means", "TV", "strength 0.5", "mean, dose given")
-    ]
+    shown = [name for name in next(iter(examples.values())) if name not in NOT_DRAWN]
     figure = Figure(figsize=(3.2 * len(shown), 6.6 * len(examples)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2 * len(examples), len(shown), squeeze=False)
