@@ -71,6 +71,7 @@ def enhanced(tmp_path: Path) -> SimpleNamespace:
         uncertainty_files=(tmp_path / "uncertainty" / "1.dcm", tmp_path / "uncertainty" / "2.dcm"),
         report=tmp_path / "report.html",
         warnings=(),
+        notes=(),
         already_there=False,
     )
 
@@ -228,6 +229,32 @@ def test_forced_warnings_are_repeated_at_the_end(stand: Stand, enhanced: SimpleN
     assert "warning: Pixel spacing: measured 3 mm" in result.stderr
 
 
+def test_notes_are_told_where_they_are_seen(stand: Stand, enhanced: SimpleNamespace) -> None:
+    enhanced.notes = ("1 file was damaged",)
+    stand("isocenter.tasks.enhance", "enhance", enhanced)
+    assert "note: 1 file was damaged" in run("enhance", SCAN, "--output", "out").stderr
+
+
+def test_each_command_names_its_own_option_for_a_series(
+    stand: Stand, enhanced: SimpleNamespace
+) -> None:
+    problem = SeriesChoiceNeeded("2 series fit")
+    for module, function, command, option in (
+        ("isocenter.tasks.enhance", "enhance", ("enhance", SCAN, "-o", "out"), "--series"),
+        ("isocenter.dicom.read", "open_ct_series", ("evaluate", SCAN, SCAN), "--reference-series"),
+    ):
+        stand(module, function, problem)
+        result = run(*command)
+        assert result.exit_code == 2
+        assert f"with {option}." in result.stderr
+
+
+def test_a_picture_is_a_png() -> None:
+    result = run("evaluate", SCAN, SCAN, "--picture", "figure.jpg")
+    assert result.exit_code == 2
+    assert ".png" in result.stderr
+
+
 def test_progress_is_shown_beside_the_results(
     stand: Stand, enhanced: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,7 +274,8 @@ def summary(**facts: Any) -> SimpleNamespace:
     common = {"number": 1, "key": "1.2.3", "modality": "CT", "sop_class_name": "CT Image Storage"}
     size = {"num_images": 40, "rows": 512, "columns": 512, "kernel": "B30f"}
     verdict = {"series_number": None, "slice_thickness_mm": None, "fits": True, "why_not": ""}
-    return SimpleNamespace(**common | size | verdict | facts)
+    rest = {"exposure_mas": None, "folder": "DOE JANE/ct", "num_damaged": 0}
+    return SimpleNamespace(**common | size | verdict | rest | facts)
 
 
 def test_series_lists_what_fits_and_why_the_rest_does_not(stand: Stand) -> None:
@@ -255,7 +283,29 @@ def test_series_lists_what_fits_and_why_the_rest_does_not(stand: Stand) -> None:
     stand("isocenter.dicom.read", "find_series", found)
     lines = run("series", SCAN).stdout.splitlines()
     assert any("B30f" in line and "yes" in line for line in lines)
-    assert any("2" in line and "localizer" in line for line in lines)
+    assert "2: it is a localizer" in lines
+
+
+def test_series_gives_one_reason_once(stand: Stand) -> None:
+    unfit = [summary(number=k, fits=False, why_not="a scout") for k in (1, 3, 4, 5, 8)]
+    damaged = summary(number=2, num_damaged=2)
+    stand("isocenter.dicom.read", "find_series", [*unfit, damaged])
+    lines = run("series", SCAN).stdout.splitlines()
+    assert lines[-2:] == [
+        "1, 3-5, 8: a scout",
+        "2: 2 damaged or empty files lie in the same folders",
+    ]
+
+
+def test_series_of_two_doses_can_be_told_apart(stand: Stand) -> None:
+    stand("isocenter.dicom.read", "find_series", [summary(), summary(exposure_mas=52.5)])
+    assert "52.5" in run("series", SCAN).stdout
+
+
+def test_folders_are_shown_when_asked_for_only(stand: Stand) -> None:
+    stand("isocenter.dicom.read", "find_series", [summary()])
+    assert "DOE" not in run("series", SCAN).stdout
+    assert "Folder of 1: DOE JANE/ct" in run("series", SCAN, "--folders").stdout
 
 
 def test_series_shows_the_number_that_the_scanner_gave(stand: Stand) -> None:

@@ -23,10 +23,15 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from isocenter import __version__
-from isocenter.core.errors import InputRefused, IsocenterError, OutputRefused
+from isocenter.core.errors import (
+    InputRefused,
+    IsocenterError,
+    OutputRefused,
+    SeriesChoiceNeeded,
+)
 
 if TYPE_CHECKING:
-    from isocenter.dicom.read import Run
+    from isocenter.dicom.read import Run, SeriesSummary
     from isocenter.evaluation.compare import Comparison
     from isocenter.tasks.enhance import EnhanceResult
 
@@ -136,7 +141,7 @@ LargestRunOption = Annotated[
     bool,
     typer.Option(
         "--largest-run",
-        help="Where slices are missing or uneven, take the largest even run of them.",
+        help="Where slices are missing or uneven or files are damaged, take the largest even run.",
     ),
 ]
 ModelOption = Annotated[
@@ -165,7 +170,8 @@ def enhance(
         typer.Option(
             "--strength",
             metavar="0..1|low|medium|high",
-            help="0 writes the most likely image, 1 (high) the texture of a standard-dose scan.",
+            help="0 writes the most likely image, 1 the texture of a standard-dose scan; low is "
+            "0.25, medium 0.5, high 1.",
         ),
     ] = "0",
     samples: Annotated[
@@ -197,7 +203,7 @@ def enhance(
     """Enhance a low-dose CT: derived series, uncertainty map and report."""
     from isocenter.tasks.enhance import enhance as enhance_scan
 
-    with _progress_bar("Enhancing") as progress:
+    with _naming("--series"), _progress_bar("Enhancing") as progress:
         result = enhance_scan(
             scan,
             output,
@@ -214,6 +220,15 @@ def enhance(
             progress=progress,
         )
     _print_result(result)
+
+
+@contextmanager
+def _naming(option: str) -> Iterator[None]:
+    """Say by which option a series is named, where one must be."""
+    try:
+        yield
+    except SeriesChoiceNeeded as error:
+        raise SeriesChoiceNeeded(f"{error}\nGive the number with {option}.") from None
 
 
 @contextmanager
@@ -250,6 +265,8 @@ def _progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 def _print_result(result: EnhanceResult) -> None:
     if result.already_there:
         typer.echo("An earlier run had made this very result; it was checked and left as it is.")
+    for note in result.notes:
+        _complain(f"note: {note}")
     for warning in result.warnings:
         _complain(f"warning: {warning}")
     _say("Enhanced series", result.series_folder)
@@ -268,36 +285,63 @@ def list_series(
     uids: Annotated[
         bool, typer.Option("--uids", help="Show each Series Instance UID too, an identifier.")
     ] = False,
+    folders: Annotated[
+        bool,
+        typer.Option("--folders", help="Show each folder too; its name may hold a patient's."),
+    ] = False,
 ) -> None:
     """List the series of a folder: which can be enhanced, and why others cannot."""
     from isocenter.dicom.read import find_series
 
+    found = find_series(scan)
     table = Table(
-        "No.",
-        "Series number",
-        "Modality",
-        "Kind",
-        "Images",
-        "Size",
-        "Slice",
-        "Kernel",
-        "Can be enhanced",
+        "No.", "Series number", "Kind", "Images", "Size", "Slice", "Kernel", "mAs", "Fits"
     )
-    for found in find_series(scan):
+    for one in found:
         table.add_row(
-            str(found.number),
-            "" if found.series_number is None else str(found.series_number),
-            found.modality,
-            escape(found.sop_class_name),
-            str(found.num_images),
-            f"{found.rows} x {found.columns}" if found.rows else "",
-            f"{found.slice_thickness_mm:g} mm" if found.slice_thickness_mm else "",
-            escape(found.kernel),
-            "yes" if found.fits else f"no: {escape(found.why_not)}",
+            str(one.number),
+            "" if one.series_number is None else str(one.series_number),
+            escape(_kind(one)),
+            str(one.num_images),
+            f"{one.rows} x {one.columns}" if one.rows else "",
+            f"{one.slice_thickness_mm:g} mm" if one.slice_thickness_mm else "",
+            escape(one.kernel),
+            f"{one.exposure_mas:g}" if one.exposure_mas else "",
+            "yes" if one.fits else "no",
         )
-        if uids:
-            table.add_row("", "", "UID", found.key)
     _print_table(table)
+    for one in found:
+        if uids:
+            typer.echo(f"UID of {one.number}: {one.key}")
+        if folders:
+            typer.echo(f"Folder of {one.number}: {one.folder or '.'}")
+    reasons: dict[str, list[int]] = {}
+    for one in found:
+        if not one.fits:
+            reasons.setdefault(one.why_not, []).append(one.number)
+        elif one.num_damaged:
+            remark = f"{one.num_damaged} damaged or empty files lie in the same folders"
+            reasons.setdefault(remark, []).append(one.number)
+    for reason, numbers in reasons.items():
+        typer.echo(f"{_ranges(numbers)}: {reason}")
+
+
+def _kind(summary: SeriesSummary) -> str:
+    """What kind of object, without the words that all kinds share."""
+    kind = summary.sop_class_name.removesuffix(" Storage")
+    modality = summary.modality
+    return kind if not modality or modality in kind else f"{kind} ({modality})"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Rising numbers in words, such as "1, 3-5"."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1] = [parts[-1][0], number]
+        else:
+            parts.append([number])
+    return ", ".join("-".join(map(str, part)) for part in parts)
 
 
 def _print_table(table: Table) -> None:
@@ -336,12 +380,15 @@ def evaluate(
     from isocenter.dicom.read import open_ct_series
     from isocenter.evaluation.compare import evaluate as compare
 
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise OutputRefused("the picture is a PNG; name a file that ends in .png")
     both = (("REFERENCE", reference, reference_series), ("TEST", test, test_series))
     run: Run = "largest" if largest_run else "all"
     opened = []
     for name, scan, series in both:
         try:
-            opened.append(open_ct_series(scan, series=series, run=run, accept_enhanced=True))
+            with _naming(f"--{name.lower()}-series"):
+                opened.append(open_ct_series(scan, series=series, run=run, accept_enhanced=True))
         except IsocenterError as error:
             error.add_note(name)
             raise

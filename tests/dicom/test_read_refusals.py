@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 
-from isocenter.core.errors import UnreadableInput, UnsuitableScan
+from isocenter.core.errors import SeriesChoiceNeeded, UnreadableInput, UnsuitableScan
 from isocenter.dicom import series as series_module
 from isocenter.dicom.read import find_series, open_ct_series, read_volume
 
@@ -294,13 +294,94 @@ def test_nothing_to_read(tmp_path):
         open_ct_series(tmp_path / "text")
 
 
-def test_damaged_files_beside_a_series_are_told(write_classic_ct):
+def cut_short(file):
+    file.write_bytes(file.read_bytes()[:700])
+
+
+def filled_with_noise(file):
+    file.write_bytes(b"\0" * 128 + b"DICM" + generate_uid().encode() * 3)
+
+
+def emptied(file):
+    file.write_bytes(b"")
+
+
+DAMAGES = [cut_short, filled_with_noise, emptied]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_at_the_end_is_not_dropped_in_silence(write_classic_ct, damage):
+    scan = write_classic_ct(shuffle=False)
+    damage(scan.files[-1])
+    error = refusal(scan.folder)
+    assert error.reason == "damaged_files"
+    assert "1 file is damaged or empty beside the 4 readable ones" in str(error)
+    summary = find_series(scan.folder)[0]
+    assert (summary.fits, summary.num_damaged) == (False, 1)
+    rest = open_ct_series(scan.folder, run="largest")
+    assert len(rest) == 4
+    assert rest.notes == (
+        "1 file was damaged or empty beside the series and left out; slices may be missing.",
+    )
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_in_the_middle_is_named_as_the_cause_of_the_gap(write_classic_ct, damage):
+    scan = write_classic_ct(shuffle=False)
+    for file in scan.files[1:3]:
+        damage(file)
+    error = refusal(scan.folder)
+    assert error.reason == "uneven_slices"
+    assert "2 files are damaged or empty" in str(error)
+    assert "--largest-run" in str(error)
+
+
+def test_damaged_files_among_several_series_are_told_but_refuse_none(write_classic_ct, tmp_path):
+    folder = tmp_path / "flat"
+    for seed in (1, 2):
+        scan = write_classic_ct(folder=tmp_path / str(seed), seed=seed)
+        folder.mkdir(exist_ok=True)
+        for file in scan.files:
+            file.rename(folder / f"{seed}-{file.name}")
+    (folder / "more.DCM").write_bytes(b"not an image")
+    assert [(one.fits, one.num_damaged) for one in find_series(folder)] == [(True, 1)] * 2
+    assert "1 file was damaged" in open_ct_series(folder, series="2").notes[0]
+
+
+def test_what_was_never_an_image_is_no_damage(write_classic_ct, tmp_path):
     scan = write_classic_ct()
-    damaged = b"\0" * 128 + b"DICM" + generate_uid().encode() * 3
-    (scan.folder / "damaged.dcm").write_bytes(damaged)
-    series = open_ct_series(scan.folder)
-    assert len(series) == 5
-    assert series.notes in ((), ("1 files could not be read as DICOM and were left out.",))
+    for name, content in (
+        ("README", b"about this disc"),
+        ("notes.txt", b""),
+        ("._IM0001.dcm", b"resource fork"),
+        (".DS_Store", b""),
+        ("dicomdir", b"\0" * 128 + b"DICM"),
+    ):
+        (scan.folder / name).write_bytes(content)
+    other = scan.folder / "elsewhere"
+    other.mkdir()
+    (other / "damaged.dcm").write_bytes(b"")
+    assert open_ct_series(scan.folder).notes == ()
+
+
+def test_many_series_are_listed_in_short_those_that_fit_first(write_classic_ct, tmp_path):
+    def scout(dataset: Dataset, _: int) -> None:
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+    for seed in range(24):
+        write_classic_ct(
+            folder=tmp_path / "tree" / str(seed),
+            seed=seed,
+            shape=(1, 8, 8),
+            edit=scout if seed < 22 else None,
+        )
+    with pytest.raises(SeriesChoiceNeeded) as info:
+        open_ct_series(tmp_path / "tree", series="77")
+    lines = str(info.value).splitlines()
+    assert "no series has number 77" in lines[0]
+    assert not any("localizer" in line for line in lines[1:3])
+    assert lines[-1].strip() == "and 4 more; `isocenter series` lists all"
+    assert len(lines) == 22
 
 
 def test_a_wrong_run_is_a_mistake_of_the_caller(tmp_path):

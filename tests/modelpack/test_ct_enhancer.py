@@ -22,6 +22,7 @@ from isocenter.modelpack.ct_enhancer import (
     load,
     save_ct_enhancer,
     verify,
+    without_pixel_grid,
     write_checksums,
 )
 from isocenter.modelpack.dose_prior import DosePrior
@@ -99,6 +100,26 @@ def test_the_interval_is_never_narrower_than_what_was_calibrated(
     assert max(raw.below.max().item(), raw.above.max().item()) < 0.01
     assert np.allclose(estimate.mean_hu - estimate.lower_hu, 1.5, atol=1e-3)
     assert np.allclose(estimate.upper_hu - estimate.mean_hu, 1.5, atol=1e-3)
+
+
+def test_a_spread_that_alternates_between_pixels_is_evened_out() -> None:
+    rows, columns = torch.meshgrid(torch.arange(6.0), torch.arange(8.0), indexing="ij")
+    ramp = (rows + 2 * columns)[None, None]
+    for parity in (rows, columns, rows + columns):
+        grid = 0.5 * (1 - 2 * (parity % 2))[None, None]
+        evened = without_pixel_grid(ramp + grid)[..., 1:-1, 1:-1]
+        assert torch.allclose(evened, ramp[..., 1:-1, 1:-1], atol=1e-5)
+
+
+def test_the_interval_shows_no_pattern_of_the_network(
+    build_enhancer: Build, window_hu: NDArray
+) -> None:
+    model = build_enhancer(scale=0)
+    with torch.no_grad():  # the four places of a pixel-shuffle answer unlike spreads
+        model.mean.network.head.bias[4:8] = torch.tensor([0.0, 1.0, 2.0, 3.0])
+    raw, _ = model.raw_estimate(window_hu, spacing_mm=SPACING_MM)
+    ratio = (raw.below / raw.level)[0, 0, 1:-1, 1:-1]
+    assert ratio.std() / ratio.mean() < 0.01
 
 
 def test_the_mean_holds_the_share_of_noise_that_the_dose_prior_expects(

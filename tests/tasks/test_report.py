@@ -172,8 +172,19 @@ def test_a_shift_of_numbers_is_found(make_scan: Make, doubles: Any) -> None:
 def test_clipped_pixels_are_counted(make_scan: Make, doubles: Any) -> None:
     report = make_report(make_scan(), doubles.unchanged())
     report = replace(report, observations=replace(report.observations, num_clipped=7))
-    assert "7 voxels" in checks_of(report)[3].answer
+    assert "7 of 55 296 voxels" in checks_of(report)[3].answer
     assert "7 of 55 296 voxels were clipped" in text_of(render(report))
+    assert not checks_of(report)[3].passed
+
+
+def test_a_few_clipped_voxels_of_a_long_scan_are_told_but_need_no_look(
+    make_scan: Make, doubles: Any
+) -> None:
+    report = make_report(make_scan(), doubles.unchanged())
+    long = replace(report.observations, num_clipped=4, num_voxels=2_359_296)
+    check = checks_of(replace(report, observations=long))[3]
+    assert check.passed
+    assert check.answer.startswith("4 of 2 359 296")
 
 
 def test_noise_spectra_show_what_smoothing_does(report: Report) -> None:

@@ -21,6 +21,9 @@ from isocenter.dicom.suitability import suitable_frames
 
 MAX_FILES = 200_000
 MIN_UID_END = 4  # shorter names are numbers of the listing
+MAX_LISTED = 20  # in a refusal; `isocenter series` lists all
+DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
+MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # a DICOMDIR under another name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,9 @@ class SeriesSummary:
         key: Series Instance UID.
         series_number: as the scanner counts, None where unknown.
         num_images: files, or frames of multi-frame files.
-        slice_thickness_mm: of the first image, None where its header has none.
+        slice_thickness_mm, exposure_mas: of the first image, None where its header has none.
+        folder: of the first image, below the path that was searched; may hold a patient's name.
+        num_damaged: files of the same folders that cannot be read; they may belong to the series.
         fits: whether it can be worked on; else ``why_not`` says why and ``reason`` by which rule.
     """
 
@@ -45,7 +50,10 @@ class SeriesSummary:
     rows: int
     columns: int
     slice_thickness_mm: float | None
+    exposure_mas: float | None = None
     kernel: str
+    folder: str = ""
+    num_damaged: int = 0
     fits: bool
     why_not: str = ""
     reason: str = ""
@@ -57,10 +65,11 @@ class SeriesSummary:
         size = f", {self.rows} x {self.columns}" if self.rows else ""
         images = "1 image" if self.num_images == 1 else f"{self.num_images} images"
         thickness = f", {self.slice_thickness_mm:g} mm" if self.slice_thickness_mm else ""
+        exposure = f", {self.exposure_mas:g} mAs" if self.exposure_mas else ""
         verdict = "" if self.fits else f": {self.why_not}"
         return (
             f"{self.number}{of_scanner}: {self.modality or 'no modality'}, "
-            f"{images}{size}{thickness}{kernel}{verdict}"
+            f"{images}{size}{thickness}{kernel}{exposure}{verdict}"
         )
 
 
@@ -74,21 +83,16 @@ class FoundSeries:
     refusal: InputRefused | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Findings:
-    """All series below a path, and how many files could not be read."""
-
-    series: tuple[FoundSeries, ...]
-    num_unreadable: int
-
-
-def discover(path: str | Path, *, accept_enhanced: bool = False, run: str = "all") -> Findings:
+def discover(
+    path: str | Path, *, accept_enhanced: bool = False, run: str = "all"
+) -> tuple[FoundSeries, ...]:
     """Read the headers of all DICOM files below ``path`` and judge each series.
 
     Raises:
         UnreadableInput: nothing there, or nothing that is DICOM.
     """
-    paths = _dicom_paths(Path(path))
+    top = Path(path)
+    paths, damaged = _dicom_paths(top)
     files: list[ImageFile] = []
     refusals: list[UnreadableInput] = []
     for index, file_path in enumerate(paths):
@@ -97,35 +101,64 @@ def discover(path: str | Path, *, accept_enhanced: bool = False, run: str = "all
             file = read_image_file(file_path, file_index=index, what=what)
         except UnreadableInput as refusal:
             refusals.append(refusal)
+            damaged.append(file_path)
             continue
         if file.series_uid:
             files.append(file)
+        elif file.sop_class_uid != MEDIA_DIRECTORY:
+            damaged.append(file_path)
     if not files:
         raise _nothing_found(refusals, len(paths))
     groups: dict[str, list[ImageFile]] = defaultdict(list)
     for file in files:
         groups[file.series_uid].append(file)
     ordered = sorted(groups.values(), key=_listing_order)
-    series = tuple(
-        _judged(number, group, accept_enhanced=accept_enhanced, run=run)
-        for number, group in enumerate(ordered, start=1)
-    )
-    return Findings(series=series, num_unreadable=len(refusals))
+    series_in: dict[Path, set[str]] = defaultdict(set)
+    for file in files:
+        series_in[file.path.parent].add(file.series_uid)
+
+    def judged(number: int, group: Sequence[ImageFile]) -> FoundSeries:
+        folders = {file.path.parent for file in group}
+        return _judged(
+            number,
+            group,
+            top=top,
+            num_damaged=sum(each.parent in folders for each in damaged),
+            is_alone=all(len(series_in[folder]) == 1 for folder in folders),
+            accept_enhanced=accept_enhanced,
+            run=run,
+        )
+
+    return tuple(judged(number, group) for number, group in enumerate(ordered, start=1))
 
 
-def _dicom_paths(path: Path) -> list[Path]:
+def _dicom_paths(path: Path) -> tuple[list[Path], list[Path]]:
+    """Files that begin as DICOM does, and files that should but do not."""
     if not path.exists():
         raise UnreadableInput("the input does not exist; give a DICOM file or a folder of them")
     if path.is_file():
         if not looks_like_dicom(path):
             raise UnreadableInput("the file is not DICOM; give a DICOM file or a folder of them")
-        return [path]
+        return [path], []
     if not path.is_dir():
         raise UnreadableInput("the input is neither a file nor a folder")
-    paths = [candidate for candidate in _walk(path) if looks_like_dicom(candidate)]
+    paths, damaged = [], []
+    for candidate in _walk(path):
+        if looks_like_dicom(candidate):
+            paths.append(candidate)
+        elif _should_be_dicom(candidate):
+            damaged.append(candidate)
     if not paths:
         raise UnreadableInput("the folder holds no DICOM file; give one that holds a CT series")
-    return paths
+    return paths, damaged
+
+
+def _should_be_dicom(path: Path) -> bool:
+    """By its name; without an ending, where nothing is in it, as after a copy that broke off."""
+    if path.name.startswith("."):
+        return False
+    suffix = path.suffix.lower()
+    return suffix in DICOM_SUFFIXES or (not suffix and path.stat().st_size == 0)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -135,7 +168,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         folders.sort()
         for name in sorted(names):
             candidate = Path(where) / name
-            if candidate.name == "DICOMDIR" or not candidate.is_file():
+            if candidate.name.upper() == "DICOMDIR" or not candidate.is_file():
                 continue
             count += 1
             if count > MAX_FILES:
@@ -162,7 +195,14 @@ def _listing_order(files: Sequence[ImageFile]) -> tuple:
 
 
 def _judged(
-    number: int, files: Sequence[ImageFile], *, accept_enhanced: bool, run: str
+    number: int,
+    files: Sequence[ImageFile],
+    *,
+    top: Path,
+    num_damaged: int,
+    is_alone: bool,
+    accept_enhanced: bool,
+    run: str,
 ) -> FoundSeries:
     refusal: InputRefused | None = None
     frames: list[Frame] = []
@@ -172,6 +212,8 @@ def _judged(
         frames = suitable_frames(kept, accept_enhanced=accept_enhanced, run=run)
     except InputRefused as error:
         refusal = error
+    if num_damaged and run != "largest":
+        refusal = _incomplete(refusal, num_damaged, len(kept), is_alone=is_alone)
     first = files[0]
     summary = SeriesSummary(
         number=number,
@@ -183,12 +225,41 @@ def _judged(
         rows=first.rows,
         columns=first.columns,
         slice_thickness_mm=first.acquisition.slice_thickness_mm,
+        exposure_mas=first.acquisition.exposure_mas,
+        folder=_below(top, first.path.parent),
+        num_damaged=num_damaged,
         kernel=first.frames[0].kernel if first.frames else "",
         fits=refusal is None,
         why_not="" if refusal is None else str(refusal),
         reason=getattr(refusal, "reason", "" if refusal is None else "unreadable"),
     )
     return FoundSeries(summary=summary, files=kept, frames=tuple(frames), refusal=refusal)
+
+
+def _incomplete(
+    refusal: InputRefused | None, num_damaged: int, num_files: int, *, is_alone: bool
+) -> InputRefused | None:
+    """Where slices may hide in damaged files, that is the thing to say.
+
+    A series that is alone in its folder is refused; among others, whose file it is can't be told.
+    """
+    are = "1 file is" if num_damaged == 1 else f"{num_damaged} files are"
+    damaged = f"{are} damaged or empty beside the {num_files} readable ones of this series"
+    if refusal is None and is_alone:
+        return UnsuitableScan(
+            f"{damaged}, so slices may be missing; export the series again, or go on with what "
+            'can be read by --largest-run (run="largest" in Python)',
+            reason="damaged_files",
+        )
+    if getattr(refusal, "reason", "") == "uneven_slices":
+        return UnsuitableScan(
+            f"{damaged}; export the series again. Without them, {refusal}", reason="uneven_slices"
+        )
+    return refusal
+
+
+def _below(top: Path, folder: Path) -> str:
+    return folder.relative_to(top).as_posix() if folder.is_relative_to(top) else ""
 
 
 def _without_copies(files: Sequence[ImageFile]) -> Iterator[ImageFile]:
@@ -217,7 +288,7 @@ def _without_copies(files: Sequence[ImageFile]) -> Iterator[ImageFile]:
             )
 
 
-def choose(findings: Findings, series: str | None) -> FoundSeries:
+def choose(found: Sequence[FoundSeries], series: str | None) -> FoundSeries:
     """The series that is named, or the only one that fits.
 
     Args:
@@ -228,19 +299,19 @@ def choose(findings: Findings, series: str | None) -> FoundSeries:
         InputRefused: the series, or every one, is refused.
     """
     if series is not None:
-        chosen = _named(findings.series, str(series).strip())
+        chosen = _named(found, str(series).strip())
         if chosen.refusal is not None:
             raise chosen.refusal
         return chosen
-    fitting = [found for found in findings.series if found.refusal is None]
+    fitting = [one for one in found if one.refusal is None]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         raise SeriesChoiceNeeded(
-            f"{len(fitting)} series fit; name one with --series by the number that begins its "
-            "line:\n" + _listing(findings.series)
+            f"{len(fitting)} series fit; name one by the number that begins its line:\n"
+            + _listing(found)
         )
-    raise _none_fits(findings.series)
+    raise _none_fits(found)
 
 
 def _named(series: Sequence[FoundSeries], name: str) -> FoundSeries:
@@ -252,10 +323,11 @@ def _named(series: Sequence[FoundSeries], name: str) -> FoundSeries:
     for candidates in (by_uid, by_number, by_end):
         if len(candidates) == 1:
             return candidates[0]
-    problem = "several series end" if by_end else "no series is named or ends"
+    # What was given may be a UID, which is not repeated.
+    given = f"number {name}" if name.isdecimal() and len(name) < MIN_UID_END else "that UID"
+    problem = "several series end as given" if by_end else f"no series has {given}"
     raise SeriesChoiceNeeded(
-        f"{problem} as --series says; name one by the number that begins its line:\n"
-        + _listing(series)
+        f"{problem}; name one by the number that begins its line:\n" + _listing(series)
     )
 
 
@@ -271,4 +343,11 @@ def _none_fits(series: Sequence[FoundSeries]) -> InputRefused:
 
 
 def _listing(series: Sequence[FoundSeries]) -> str:
-    return "\n".join(f"  {found.summary.in_words()}" for found in series)
+    """Every series, or of many those that fit first."""
+    shown = series
+    if len(series) > MAX_LISTED:
+        shown = sorted(series, key=lambda found: not found.summary.fits)[:MAX_LISTED]
+    lines = [f"  {found.summary.in_words()}" for found in shown]
+    if len(shown) < len(series):
+        lines.append(f"  and {len(series) - len(shown)} more; `isocenter series` lists all")
+    return "\n".join(lines)

@@ -164,7 +164,10 @@ def locate_frames(
     needed = pixel_format.frame_bytes * pixel_format.num_frames
     present = min(pixels.num_bytes, size - pixels.offset)
     if present < needed:
-        raise UnreadableInput(f"{what} is truncated: {present} of {needed} bytes of pixels")
+        raise UnreadableInput(
+            f"{what} is truncated: {present} of {needed} bytes of pixels are there; copy or export "
+            "the series again"
+        )
     step = pixel_format.frame_bytes
     starts = range(pixels.offset, pixels.offset + needed, step)
     return PixelLayout(frames=tuple(((start, step),) for start in starts))

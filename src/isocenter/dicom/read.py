@@ -18,7 +18,7 @@ def find_series(path: str | Path) -> list[SeriesSummary]:
     Raises:
         UnreadableInput: there is no DICOM file.
     """
-    return [found.summary for found in discover(path).series]
+    return [found.summary for found in discover(path)]
 
 
 def open_ct_series(
@@ -35,7 +35,8 @@ def open_ct_series(
     Args:
         path: a file, a folder or a tree of folders.
         series: a number of :func:`find_series`, a Series Instance UID or the end of one.
-        run: "largest" takes the largest even run where slices are missing, instead of refusing.
+        run: "largest" takes the largest even run where slices are missing or files of the series'
+            folder are damaged, instead of refusing.
         accept_enhanced: take a series that a model made, for evaluation.
 
     Raises:
@@ -45,15 +46,18 @@ def open_ct_series(
     """
     if run not in ("all", "largest"):
         raise ValueError(f'run must be "all" or "largest", got {run!r}')
-    findings = discover(path, accept_enhanced=accept_enhanced, run=run)
-    found = choose(findings, series)
-    return CtSeries(found.frames, found.files, notes=_notes(found, findings.num_unreadable))
+    found = choose(discover(path, accept_enhanced=accept_enhanced, run=run), series)
+    return CtSeries(found.frames, found.files, notes=_notes(found))
 
 
-def _notes(found: FoundSeries, num_unreadable: int) -> list[str]:
+def _notes(found: FoundSeries) -> list[str]:
     notes = []
-    if num_unreadable:
-        notes.append(f"{num_unreadable} files could not be read as DICOM and were left out.")
+    num_damaged = found.summary.num_damaged
+    if num_damaged:
+        were = "1 file was" if num_damaged == 1 else f"{num_damaged} files were"
+        notes.append(
+            f"{were} damaged or empty beside the series and left out; slices may be missing."
+        )
     left_out = sum(len(file.frames) for file in found.files) - len(found.frames)
     if left_out:
         notes.append(

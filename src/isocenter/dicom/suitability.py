@@ -99,7 +99,8 @@ def _check_pixels(files: Sequence[ImageFile]) -> None:
     sizes = {(file.rows, file.columns) for file in files}
     if len(sizes) > 1:
         raise UnsuitableScan(
-            f"the series mixes images of {_listed(sizes, ' x ')} pixels; all must be of one size",
+            f"the series mixes images of {_listed(sizes, ' x ')} pixels; give the images "
+            "of one reconstruction alone",
             reason="mixed_sizes",
         )
 

@@ -241,7 +241,11 @@ def _draw_transfer(axes: Axes, sharpness: dict[str, Sharpness]) -> None:
     axes.axhline(0.5, color="#BBBBBB", linewidth=0.8)
     axes.axhline(0.1, color="#BBBBBB", linewidth=0.8)
     axes.set_xlim(0)
-    axes.set_ylim(0, 1.45)
+    # A curve may overshoot; two lines of legend for each edge lie above all of them.
+    highest = max(
+        float(np.max(curve.transfer)) for each in sure for curve in (each.reference, each.test)
+    )
+    axes.set_ylim(0, highest + 0.05 + 0.2 * len(sure))
     axes.set_yticks([0, 0.1, 0.5, 1])
     axes.legend(
         fontsize=9, loc="upper right", frameon=False, title="thin: reference, dashed: test",

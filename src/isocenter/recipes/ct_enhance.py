@@ -35,7 +35,7 @@ from isocenter.training.ct_scans import read_training_scans
 from isocenter.training.loop import Batch, Learner, LoopSettings, Trainer
 from isocenter.training.losses import body_weight, gain_db, mean_loss
 
-MODEL_VERSION = "0.2"
+MODEL_VERSION = "0.3"
 CALIBRATION_DOSES = (0.1, 0.25, 0.5)
 ACCEPTED = AcceptedScans(
     pixel_spacing_mm=(0.5, 1.4),
@@ -117,7 +117,7 @@ class CtEnhanceRecipe:
     )
     texture: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=1_500,
+            steps=3_000,
             learning_rate=1e-3,
             warm_up_steps=100,
             average_decay=0.995,

@@ -134,6 +134,7 @@ class EnhanceResult:
         report: self-contained HTML page.
         record: settings, seed, versions and digests.
         warnings: rules that were overridden by ``force``.
+        notes: what was left out while reading and what was guessed, in words.
         already_there: True where an earlier run had made this very result, so nothing was written.
     """
 
@@ -143,6 +144,7 @@ class EnhanceResult:
     report: Path
     record: RunRecord
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     already_there: bool = False
 
 
@@ -176,7 +178,7 @@ def enhance(
         model: a model folder or a loaded enhancer; None takes the shipped weights.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto".
         series: which series, where ``input`` holds several that fit.
-        largest_run: where slices are missing or uneven, take the largest even run of them.
+        largest_run: where slices are missing or uneven or files damaged, take the largest even run.
         force: go on with a scan outside the model's range; the warnings are written into the
             report and into every DICOM object.
         progress: called after every slice.
@@ -208,15 +210,15 @@ def enhance(
     if settings.dose_fraction is None:
         settings = replace(settings, dose_fraction=_guessed_fraction(enhancer, suitability))
     record = _record(scan, enhancer, settings, suitability.warnings)
+    notes = (*scan.notes, *([] if dose_fraction else [_guess_in_words(settings)]))
     with only_run_for(final):
         if earlier := earlier_result(final, record.digest()):
-            return _result(final, _stored_record(earlier["record"]), already_there=True)
+            return _result(final, _stored_record(earlier["record"]), notes, already_there=True)
         with appearing_at_once(final) as partial:
-            notes = (*scan.notes, *([] if dose_fraction else [_guess_in_words(settings)]))
             _write_results(
                 partial, final, scan, enhancer, settings, suitability, record, notes, progress
             )
-    return _result(final, record)
+    return _result(final, record, notes)
 
 
 def _guessed_fraction(enhancer: Enhancer, suitability: Suitability) -> float:
@@ -284,7 +286,9 @@ def _stored_record(content: Mapping[str, Any]) -> RunRecord:
     return RunRecord(**values | {"warnings": tuple(content.get("warnings", ()))})
 
 
-def _result(final: Path, record: RunRecord, *, already_there: bool = False) -> EnhanceResult:
+def _result(
+    final: Path, record: RunRecord, notes: tuple[str, ...], *, already_there: bool = False
+) -> EnhanceResult:
     return EnhanceResult(
         folder=final,
         series_folder=final / SERIES_FOLDER,
@@ -292,6 +296,7 @@ def _result(final: Path, record: RunRecord, *, already_there: bool = False) -> E
         report=final / REPORT_NAME,
         record=record,
         warnings=record.warnings,
+        notes=notes,
         already_there=already_there,
     )
 

@@ -239,7 +239,9 @@ def noise_plot(observations: Observations) -> str:
     axes.set(xlabel="slice", ylabel="noise in the quietest soft tissue (HU)", ylim=(0, None))
     if len(slices) > 1:
         axes.set_xlim(1, observations.num_slices)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    else:
+        axes.set_xticks(slices)
     return _finish(figure, axes)
 
 
