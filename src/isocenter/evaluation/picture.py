@@ -286,7 +286,7 @@ def _draw_bias(axes: Axes, bias: dict[str, TissueBias]) -> None:
         axes.text(
             x,
             edge,
-            f"{value:+.1f}".replace("-", "\N{MINUS SIGN}"),
+            _signed(value),
             ha="center",
             va="bottom" if above else "top",
             fontsize=9,
@@ -294,6 +294,12 @@ def _draw_bias(axes: Axes, bias: dict[str, TissueBias]) -> None:
     axes.set_xticks(place, list(bias), fontsize=10)
     intervals_of = "95 % intervals over slices of this scan; " if known.any() else ""
     axes.set_xlabel(f"{intervals_of}grey: ±2 HU", fontsize=9)
+
+
+def _signed(value: float) -> str:
+    """One decimal with its sign; what rounds to zero has none."""
+    text = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return text[1:] if float(f"{value:.1f}") == 0 else text
 
 
 def _error_bars(values: NDArray, reach: NDArray) -> NDArray:
