@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -111,3 +112,44 @@ def test_times_are_told_apart_by_their_embedding() -> None:
     assert torch.allclose(embedded.square().sum(dim=1), torch.full((9,), 8.0), atol=1e-4)
     apart = torch.cdist(embedded, embedded) + 9 * torch.eye(9)
     assert apart.min() > 0.5
+
+
+def test_limits_bound_what_a_block_may_amplify() -> None:
+    torch.manual_seed(0)
+    network = RestorationUNet(in_channels=1, widths=(4, 6), blocks=(1, 1)).eval()
+    block = network.residual_blocks()[0]
+    with torch.no_grad():
+        for layer in (block.first, block.second):
+            layer.weight.mul_(0).add_(torch.randn_like(layer.weight) * 20)
+        network.head.weight.normal_()
+    images = torch.randn(1, 1, 16, 16)
+    wild = network(images).abs().max()
+    limits = np.tile([3.0, 2.0], (len(network.residual_blocks()), 1))
+    network.limit_features(limits)
+    seen: list[float] = []
+    for one in network.residual_blocks():
+        one.register_forward_hook(lambda _, __, features: seen.append(features.abs().max().item()))
+    assert network(images).abs().max() < 0.1 * wild
+    assert len(seen) == len(network.residual_blocks())
+    assert max(seen) <= 2.0
+
+
+def test_limits_beyond_all_features_change_nothing_and_are_kept() -> None:
+    torch.manual_seed(0)
+    network = RestorationUNet(in_channels=1, widths=(4, 6), blocks=(1, 1)).eval()
+    with torch.no_grad():
+        network.head.weight.normal_()
+    images = torch.randn(1, 1, 16, 16)
+    free = network(images)
+    network.limit_features(np.full((len(network.residual_blocks()), 2), 1e4))
+    assert torch.equal(network(images), free)
+    again = RestorationUNet(**network.config)
+    assert [block.limits for block in again.residual_blocks()] == [
+        block.limits for block in network.residual_blocks()
+    ]
+
+
+def test_limits_of_the_wrong_number_are_refused() -> None:
+    network = RestorationUNet(in_channels=1, widths=(4, 6), blocks=(1, 1))
+    with pytest.raises(ValueError, match=r"limits must be \(3, 2\)"):
+        network.limit_features(np.ones((2, 2)))

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from isocenter.modelpack.ct_enhancer import CtEnhancer
 from isocenter.modelpack.ct_mean import CtMeanModel
 from isocenter.modelpack.ct_texture import CtTextureModel
 from isocenter.recipes import ct_enhance as recipe_module
+from isocenter.recipes.ct_cases import simulated_cases
 from isocenter.recipes.ct_enhance import (
     CALIBRATION_PATIENTS,
     TEST_PATIENTS,
@@ -140,7 +142,7 @@ def merits(folder: Path) -> dict[str, list[float]]:
 def run_both_stages(parts: dict[str, list[TrainingScan]], folder: Path) -> dict[str, list[float]]:
     fit_mean(TINY, parts, folder, resume=False)
     torch.manual_seed(1)
-    texture = texture_learner(TINY, recipe_module.best_mean(TINY, folder / "refine"))
+    texture = texture_learner(TINY, recipe_module.best_mean(TINY, folder / "averaged"))
     fit([texture], TINY, TINY.texture, parts, folder / "texture", resume=False)
     return merits(folder / "refine") | merits(folder / "texture")
 
@@ -152,7 +154,7 @@ def test_both_stages_train_and_repeat_themselves(
     assert first == run_both_stages(parts, tmp_path / "again")
     assert first.keys() == {"mean", "plain", "texture"}
     assert all(np.isfinite(values).all() for values in first.values())
-    mean = recipe_module.best_mean(TINY, tmp_path / "first" / "refine")
+    mean = recipe_module.best_mean(TINY, tmp_path / "first" / "averaged")
     texture = recipe_module.best_texture(TINY, mean, tmp_path / "first" / "texture")
     assert isinstance(texture, CtTextureModel)
     assert not any(weight.requires_grad for weight in (*mean.parameters(), *texture.parameters()))
@@ -172,6 +174,52 @@ def test_the_second_run_begins_at_the_best_of_the_first_and_keeps_the_better(
             for folder in ("mean", "refine")
         )
         assert all(torch.equal(weight, kept[key]) for key, weight in best.items())
+
+
+def test_the_weights_that_count_lie_halfway_between_both_runs(
+    parts: dict[str, list[TrainingScan]], tmp_path: Path
+) -> None:
+    fit_mean(TINY, parts, tmp_path, resume=False)
+    for name in ("mean", "plain"):
+        first, second, averaged = (
+            torch.load(tmp_path / folder / f"{name}.pt", weights_only=True)
+            for folder in ("mean", "refine", "averaged")
+        )
+        assert any(not torch.equal(weight, second[key]) for key, weight in first.items())
+        for key, weight in averaged.items():
+            assert torch.allclose(weight, (first[key] + second[key]) / 2)
+
+
+def test_the_largest_features_are_those_of_the_cases_given(make_scan: Make) -> None:
+    scan = make_scan(TEST_PATIENTS[0])
+    cases = list(simulated_cases([scan], dose_fractions=(0.5,), seed=1))
+    assert cases
+    mean = mean_learner(TINY).network
+    assert isinstance(mean, CtMeanModel)
+    texture = texture_learner(TINY, mean).network
+    assert isinstance(texture, CtTextureModel)
+    model = CtEnhancer(
+        mean=mean,
+        texture=texture,
+        calibration=uncalibrated(),
+        accepted=recipe_module.ACCEPTED,
+        card={"name": "tiny", "version": "0"},
+    )
+    largest = recipe_module.largest_features(model, cases)
+    assert largest.shape == (len(mean.network.residual_blocks()), 2)
+    assert (largest > 0).all()
+    before = [
+        model.raw_estimate(w, spacing_mm=c.in_plane_mm)[0].mean
+        for c in cases
+        for _, w in c.windows(1)
+    ]
+    mean.network.limit_features(largest)
+    after = [
+        model.raw_estimate(w, spacing_mm=c.in_plane_mm)[0].mean
+        for c in cases
+        for _, w in c.windows(1)
+    ]
+    assert all(torch.allclose(a, b, atol=0.2) for a, b in zip(before, after, strict=True))
 
 
 def test_the_second_run_sees_new_pairs(

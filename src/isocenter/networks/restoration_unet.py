@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as functional
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
@@ -27,6 +29,7 @@ class _ResidualBlock(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         _silence(self.second)
         self.scale_shift = nn.Linear(time_channels, 2 * channels) if time_channels else None
+        self.limits: tuple[float, float] | None = None
         if self.scale_shift is not None:
             _silence(self.scale_shift)
 
@@ -35,7 +38,11 @@ class _ResidualBlock(nn.Module):
         if self.scale_shift is not None:
             scale, shift = self.scale_shift(time)[:, :, None, None].chunk(2, dim=1)
             hidden = hidden * (1 + scale) + shift
-        return features_BCHW + self.second(functional.silu(hidden))
+        if self.limits is None:
+            return features_BCHW + self.second(functional.silu(hidden))
+        inside, after = self.limits
+        hidden = functional.silu(hidden.clamp(-inside, inside))
+        return (features_BCHW + self.second(hidden)).clamp(-after, after)
 
 
 class _Level(nn.ModuleList):
@@ -75,6 +82,7 @@ class RestorationUNet(nn.Module):
         blocks: residual blocks of each level, on the way down and again on the way up; one number
             for all levels or one for each.
         time_channels: size of the time embedding; 0 for a network without time.
+        limits: see :meth:`limit_features`.
     """
 
     def __init__(
@@ -86,6 +94,7 @@ class RestorationUNet(nn.Module):
         widths: Sequence[int] = (48, 96, 128, 160),
         blocks: int | Sequence[int] = 1,
         time_channels: int = 0,
+        limits: Sequence[Sequence[float]] | None = None,
     ) -> None:
         super().__init__()
         counts = [blocks] * len(widths) if isinstance(blocks, int) else list(blocks)
@@ -127,6 +136,29 @@ class RestorationUNet(nn.Module):
         )
         self.head = nn.Conv2d(widths[0], 4 * out_channels, 3, padding=1)
         _silence(self.head)
+        if limits is not None:
+            self.limit_features(np.array(limits))
+
+    def residual_blocks(self) -> list[_ResidualBlock]:
+        """All of them, the way down before the way up."""
+        return [block for block in self.modules() if isinstance(block, _ResidualBlock)]
+
+    def limit_features(self, limits: NDArray) -> None:
+        """Cut features at what real scans gave, so that the network cannot run away on others.
+
+        Without normalization layers a block may amplify a pattern that it never met in training a
+        hundredfold, and the next one again. Within the limits nothing changes.
+
+        Args:
+            limits: (blocks, 2), largest magnitude inside and after each residual block.
+        """
+        blocks = self.residual_blocks()
+        if limits.shape != (len(blocks), 2):
+            raise ValueError(f"limits must be ({len(blocks)}, 2), got {limits.shape}")
+        pairs = [(round(float(inside), 2), round(float(after), 2)) for inside, after in limits]
+        for block, pair in zip(blocks, pairs, strict=True):
+            block.limits = pair
+        self.config["limits"] = [list(pair) for pair in pairs]
 
     @property
     def multiple(self) -> int:

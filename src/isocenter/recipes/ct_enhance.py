@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -29,10 +31,10 @@ from isocenter.modelpack.enhancer import AcceptedScans
 from isocenter.networks.restoration_unet import RestorationUNet
 from isocenter.recipes import ct_enhance_card
 from isocenter.recipes.ct_calibration import COVERAGE, NOISE_LEVELS_HU, calibrate
-from isocenter.recipes.ct_cases import simulated_cases
+from isocenter.recipes.ct_cases import DoseCase, simulated_cases
 from isocenter.training.ct_pairs import CtPairs, PairSettings, TrainingScan
 from isocenter.training.ct_scans import read_training_scans
-from isocenter.training.loop import Batch, Learner, LoopSettings, Trainer
+from isocenter.training.loop import Batch, Learner, LoopSettings, Trainer, save_state
 from isocenter.training.losses import body_weight, gain_db, mean_loss
 
 MODEL_VERSION = "0.3"
@@ -79,6 +81,8 @@ CALIBRATION_PATIENTS = (
 )
 # Standard deviation of the logarithm of the estimated dose fraction.
 _FRACTION_ERROR = 0.4
+# How far a feature may go beyond the largest that the calibration patients gave.
+_LIMIT_MARGIN = 2.0
 # Scans too noisy to stand for a standard dose even when shrunk.
 NOISIEST_TRAINING_HU = 55.0
 VALIDATION_PATIENTS = (
@@ -117,7 +121,7 @@ class CtEnhanceRecipe:
     )
     texture: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=3_000,
+            steps=1_500,
             learning_rate=1e-3,
             warm_up_steps=100,
             average_decay=0.995,
@@ -346,8 +350,9 @@ def train(*, data: Path, output: Path, resume: bool = False, device: str = "cpu"
 
     Args:
         data: folder that holds ``ct/index.json`` and ``ct/train``.
-        output: ``mean``, ``refine`` and ``texture`` keep checkpoints there, ``model`` is the
-            result; ``plain.safetensors`` is the baseline that the benchmark sets beside it.
+        output: ``mean``, ``refine`` and ``texture`` keep checkpoints there, ``averaged`` holds the
+            weights of stage one, ``model`` is the result; ``plain.safetensors`` is the baseline
+            that the benchmark sets beside it.
         resume: go on from the last checkpoints.
         device: "cpu", or "auto" to use a GPU that is there.
 
@@ -359,8 +364,8 @@ def train(*, data: Path, output: Path, resume: bool = False, device: str = "cpu"
     scans = read_training_scans(data)
     parts = split(scans)
     fit_mean(recipe, parts, output, resume=resume, device=device)
-    save_plain(recipe, output / "refine", output / "plain.safetensors")
-    mean = best_mean(recipe, output / "refine")
+    save_plain(recipe, output / "averaged", output / "plain.safetensors")
+    mean = best_mean(recipe, output / "averaged")
     torch.manual_seed(derived_seed(recipe.seed, "texture") % 2**32)
     learner = texture_learner(recipe, mean)
     fit([learner], recipe, recipe.texture, parts, output / "texture", resume=resume, device=device)
@@ -375,12 +380,14 @@ def fit_mean(
     resume: bool,
     device: str = "cpu",
 ) -> None:
-    """Fit stage one and the plain regressor, then go on from the best weights of both.
+    """Fit stage one and the plain regressor, go on from the best weights of both, and average.
 
     The second run is a warm restart on crops of full size: the learning rate falls a second time.
-    Its result lies in ``output / "refine"``.
+    The weights that count, in ``output / "averaged"``, are the mean of both runs' best ones. They
+    restore a little less than those of the second run alone and answer the unknown more steadily.
 
-    Source: Loshchilov & Hutter, ICLR 2017 (warm restarts).
+    Sources: Loshchilov & Hutter, ICLR 2017 (warm restarts); Wortsman et al., ICML 2022 (averages
+    of fine-tuned weights).
     """
     torch.manual_seed(derived_seed(recipe.seed, "mean") % 2**32)
     learners = [mean_learner(recipe), plain_learner(recipe)]
@@ -411,6 +418,14 @@ def fit_mean(
         steps_before=recipe.mean.steps,
         device=device,
     )
+    (output / "averaged").mkdir(exist_ok=True)
+    for learner in learners:
+        first, second = (
+            torch.load(output / run / f"{learner.name}.pt", map_location="cpu", weights_only=True)
+            for run in ("mean", "refine")
+        )
+        averaged = {name: (first[name] + second[name]) / 2 for name in first}
+        save_state(output / "averaged" / f"{learner.name}.pt", averaged)
 
 
 def best_mean(recipe: CtEnhanceRecipe, folder: Path) -> CtMeanModel:
@@ -434,7 +449,7 @@ def pack(
     recipe: CtEnhanceRecipe, parts: dict[str, list[TrainingScan]], *, data: Path, output: Path
 ) -> Path:
     """Calibrate the best weights of both stages and write the model folder."""
-    mean = best_mean(recipe, output / "refine")
+    mean = best_mean(recipe, output / "averaged")
     patients = {part: len({scan.patient for scan in scans}) for part, scans in parts.items()}
     card = ct_enhance_card.facts(version=MODEL_VERSION, training=parts["train"], patients=patients)
     model = CtEnhancer(
@@ -444,11 +459,14 @@ def pack(
         accepted=ACCEPTED,
         card=card,
     )
-    cases = simulated_cases(
-        parts["calibration"],
-        dose_fractions=CALIBRATION_DOSES,
-        seed=derived_seed(recipe.seed, "calibration"),
+    cases = list(
+        simulated_cases(
+            parts["calibration"],
+            dose_fractions=CALIBRATION_DOSES,
+            seed=derived_seed(recipe.seed, "calibration"),
+        )
     )
+    model.mean.network.limit_features(_LIMIT_MARGIN * largest_features(model, cases))
     model.calibration = calibrate(model, cases)
     folder = output / "model"
     shutil.rmtree(folder, ignore_errors=True)
@@ -459,6 +477,33 @@ def pack(
     }
     save_ct_enhancer(model, folder, documents=documents)
     return folder
+
+
+def largest_features(model: CtEnhancer, cases: Iterable[DoseCase]) -> NDArray:
+    """Largest feature inside and after each residual block of stage one, (blocks, 2)."""
+    blocks = model.mean.network.residual_blocks()
+    largest = np.zeros((len(blocks), 2))
+
+    def note(place: tuple[int, int]) -> Callable[[nn.Module, object, Tensor], None]:
+        def hook(_: nn.Module, __: object, features: Tensor) -> None:
+            largest[place] = max(largest[place], float(features.abs().max()))
+
+        return hook
+
+    hooks = []
+    for number, block in enumerate(blocks):
+        hooks.append(block.first.register_forward_hook(note((number, 0))))
+        hooks.append(block.register_forward_hook(note((number, 1))))
+    try:
+        for case in cases:
+            for _, window in case.windows(model.context):
+                model.raw_estimate(
+                    window, spacing_mm=case.in_plane_mm, dose_fraction=case.dose_fraction
+                )
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return largest
 
 
 def uncalibrated() -> Calibration:
