@@ -78,3 +78,25 @@ def test_a_sample_has_the_texture_of_the_full_dose(
     assert found is not None
     assert found.noise_hu == pytest.approx(wanted.noise_hu, rel=0.3)
     assert found.mean_frequency_per_mm == pytest.approx(wanted.mean_frequency_per_mm, rel=0.2)
+
+
+@pytest.mark.parametrize("gain", [1.0, 1.1, 2.0])
+@pytest.mark.parametrize("shift", [0, 7])
+def test_a_body_that_the_image_cuts_off_and_noise_that_varies_do_not_run_away(
+    model: CtEnhancer, pair: tuple[Volume, Volume], gain: float, shift: int
+) -> None:
+    """Without normalization a network may amplify what it never met; limits must hold it."""
+    low, _ = pair
+    window = np.roll(low.array, (shift, 150), axis=(1, 2)).astype(np.float32)
+    rng = np.random.default_rng(shift)
+    window[:, 100:180, 40:200] += rng.normal(0, 130, (len(window), 80, 160))
+    window = np.clip((window + 1000) * gain - 1000, -1024, 3071)
+    raw, _ = model.raw_estimate(window, spacing_mm=low.geometry.spacing_mm[1:])
+    middle = window[model.context]
+    change = np.abs(raw.anatomy[0, 0].numpy() - middle) / raw.level[0, 0].numpy()
+    assert change.max() < 20
+
+
+def test_features_of_the_shipped_network_are_limited(model: CtEnhancer) -> None:
+    limits = [block.limits for block in model.mean.network.residual_blocks()]
+    assert all(limit is not None and 0 < limit[0] < 1e4 and 0 < limit[1] < 1e4 for limit in limits)
