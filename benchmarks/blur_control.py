@@ -18,8 +18,8 @@ from scipy import ndimage
 from skimage.restoration import denoise_tv_chambolle
 
 from isocenter.core.volume import Volume
-from isocenter.dicom.read import read_volume
-from isocenter.evaluation.detectability import DetectabilityTable, detectability_study
+from isocenter.dicom.reading.open import read_volume
+from isocenter.evaluation.lesions.detectability import DetectabilityTable, detectability_study
 
 SERIES = (
     "acrinflt_001_t1_run0",

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from isocenter import __version__
 from isocenter.cli import app
 from isocenter.core.errors import (
     ModelRefused,
@@ -23,6 +22,7 @@ from isocenter.core.errors import (
     UnreadableInput,
     UnsuitableScan,
 )
+from isocenter.core.version import __version__
 
 SCAN = "scan"
 
@@ -92,7 +92,7 @@ def test_version() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_a_refusal_is_a_sentence_and_exit_code_2(stand: Stand, error: Exception) -> None:
-    stand("isocenter.tasks.enhance", "enhance", error)
+    stand("isocenter.tasks.ct_enhance.enhance", "enhance", error)
     result = run("enhance", SCAN, "--output", "out")
     assert result.exit_code == 2
     assert str(error) in result.stderr
@@ -105,12 +105,16 @@ def test_a_mistyped_command_is_corrected_once() -> None:
 
 
 def test_brackets_in_a_message_are_kept(stand: Stand) -> None:
-    stand("isocenter.tasks.enhance", "enhance", UnreadableInput("got [bold] and [/nothing]"))
+    stand(
+        "isocenter.tasks.ct_enhance.enhance",
+        "enhance",
+        UnreadableInput("got [bold] and [/nothing]"),
+    )
     assert "got [bold] and [/nothing]" in run("enhance", SCAN, "--output", "out").stderr
 
 
 def test_an_unexpected_error_shows_its_place_but_not_its_words(stand: Stand) -> None:
-    stand("isocenter.tasks.enhance", "enhance", ValueError("bad value 'DOE^JANE'"))
+    stand("isocenter.tasks.ct_enhance.enhance", "enhance", ValueError("bad value 'DOE^JANE'"))
     result = run("enhance", SCAN, "--output", "out")
     assert result.exit_code == 1
     assert "Unexpected ValueError at test_cli.py:" in result.stderr
@@ -120,7 +124,7 @@ def test_an_unexpected_error_shows_its_place_but_not_its_words(stand: Stand) -> 
 
 
 def test_debug_shows_the_traceback(stand: Stand) -> None:
-    stand("isocenter.tasks.enhance", "enhance", ValueError("bad value"))
+    stand("isocenter.tasks.ct_enhance.enhance", "enhance", ValueError("bad value"))
     result = run("--debug", "enhance", SCAN, "--output", "out")
     assert result.exit_code == 1
     assert "Traceback" in result.stderr
@@ -128,14 +132,14 @@ def test_debug_shows_the_traceback(stand: Stand) -> None:
 
 
 def test_a_full_disk_is_said_in_words(stand: Stand) -> None:
-    stand("isocenter.tasks.enhance", "enhance", OSError(28, "No space left on device"))
+    stand("isocenter.tasks.ct_enhance.enhance", "enhance", OSError(28, "No space left on device"))
     result = run("enhance", SCAN, "--output", "out")
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr
 
 
 def test_ctrl_c_ends_with_130(stand: Stand) -> None:
-    stand("isocenter.tasks.enhance", "enhance", KeyboardInterrupt())
+    stand("isocenter.tasks.ct_enhance.enhance", "enhance", KeyboardInterrupt())
     result = run("enhance", SCAN, "--output", "out")
     assert result.exit_code == 130
     assert "Stopped" in result.stderr
@@ -150,9 +154,9 @@ def enhance(*arguments, **options):
         os.kill(os.getpid(), signal.SIGTERM)
     finally:
         print("cleared up")
-stand_in = types.ModuleType("isocenter.tasks.enhance")
+stand_in = types.ModuleType("isocenter.tasks.ct_enhance.enhance")
 stand_in.enhance = enhance
-sys.modules["isocenter.tasks.enhance"] = stand_in
+sys.modules["isocenter.tasks.ct_enhance.enhance"] = stand_in
 from isocenter.cli import main
 main(["enhance", "scan", "--output", "out"])
 """
@@ -168,7 +172,7 @@ def test_an_unknown_option_is_refused(stand: Stand) -> None:
 
 
 def test_enhance_passes_every_option_on(stand: Stand, enhanced: SimpleNamespace) -> None:
-    call = stand("isocenter.tasks.enhance", "enhance", enhanced)
+    call = stand("isocenter.tasks.ct_enhance.enhance", "enhance", enhanced)
     given = "--series 1.2 --largest-run --strength medium --samples 2 --steps 8 --seed 7 --model m"
     more = "--dose-fraction 0.25 --device auto --force"
     run("enhance", SCAN, "-o", "out", *given.split(), *more.split())
@@ -190,10 +194,10 @@ def test_enhance_passes_every_option_on(stand: Stand, enhanced: SimpleNamespace)
 
 
 def test_enhance_passes_only_what_the_task_takes(stand: Stand, enhanced: SimpleNamespace) -> None:
-    from isocenter.tasks.enhance import enhance
+    from isocenter.tasks.ct_enhance.enhance import enhance
 
     signature = inspect.signature(enhance)
-    call = stand("isocenter.tasks.enhance", "enhance", enhanced)
+    call = stand("isocenter.tasks.ct_enhance.enhance", "enhance", enhanced)
     run("enhance", SCAN, "--output", "out")
     (arguments, options) = call.calls[0]
     bound = signature.bind(*arguments, **options)
@@ -203,10 +207,10 @@ def test_enhance_passes_only_what_the_task_takes(stand: Stand, enhanced: SimpleN
 def test_options_left_out_mean_what_they_mean_in_python(
     stand: Stand, enhanced: SimpleNamespace
 ) -> None:
-    from isocenter.tasks.enhance import enhance, parse_strength
+    from isocenter.tasks.ct_enhance.enhance import enhance, parse_strength
 
     defaults = inspect.signature(enhance).parameters
-    call = stand("isocenter.tasks.enhance", "enhance", enhanced)
+    call = stand("isocenter.tasks.ct_enhance.enhance", "enhance", enhanced)
     run("enhance", SCAN, "--output", "out")
     options = call.calls[0][1]
     assert parse_strength(options.pop("strength")) == defaults["strength"].default
@@ -215,7 +219,7 @@ def test_options_left_out_mean_what_they_mean_in_python(
 
 
 def test_enhance_says_where_everything_lies(stand: Stand, enhanced: SimpleNamespace) -> None:
-    stand("isocenter.tasks.enhance", "enhance", enhanced)
+    stand("isocenter.tasks.ct_enhance.enhance", "enhance", enhanced)
     result = run("enhance", SCAN, "--output", "out")
     assert result.exit_code == 0
     for path in (enhanced.series_folder, enhanced.report, enhanced.report.parent / "uncertainty"):
@@ -224,14 +228,14 @@ def test_enhance_says_where_everything_lies(stand: Stand, enhanced: SimpleNamesp
 
 def test_forced_warnings_are_repeated_at_the_end(stand: Stand, enhanced: SimpleNamespace) -> None:
     enhanced.warnings = ("Pixel spacing: measured 3 mm",)
-    stand("isocenter.tasks.enhance", "enhance", enhanced)
+    stand("isocenter.tasks.ct_enhance.enhance", "enhance", enhanced)
     result = run("enhance", SCAN, "--output", "out", "--force")
     assert "warning: Pixel spacing: measured 3 mm" in result.stderr
 
 
 def test_notes_are_told_where_they_are_seen(stand: Stand, enhanced: SimpleNamespace) -> None:
     enhanced.notes = ("1 file was damaged",)
-    stand("isocenter.tasks.enhance", "enhance", enhanced)
+    stand("isocenter.tasks.ct_enhance.enhance", "enhance", enhanced)
     assert "note: 1 file was damaged" in run("enhance", SCAN, "--output", "out").stderr
 
 
@@ -240,8 +244,18 @@ def test_each_command_names_its_own_option_for_a_series(
 ) -> None:
     problem = SeriesChoiceNeeded("2 series fit")
     for module, function, command, option in (
-        ("isocenter.tasks.enhance", "enhance", ("enhance", SCAN, "-o", "out"), "--series"),
-        ("isocenter.dicom.read", "open_ct_series", ("evaluate", SCAN, SCAN), "--reference-series"),
+        (
+            "isocenter.tasks.ct_enhance.enhance",
+            "enhance",
+            ("enhance", SCAN, "-o", "out"),
+            "--series",
+        ),
+        (
+            "isocenter.dicom.reading.open",
+            "open_ct_series",
+            ("evaluate", SCAN, SCAN),
+            "--reference-series",
+        ),
     ):
         stand(module, function, problem)
         result = run(*command)
@@ -263,8 +277,8 @@ def test_progress_is_shown_beside_the_results(
             progress(done, 3)
         return enhanced
 
-    stand("isocenter.tasks.enhance", "enhance", None)
-    monkeypatch.setattr(sys.modules["isocenter.tasks.enhance"], "enhance", enhance)
+    stand("isocenter.tasks.ct_enhance.enhance", "enhance", None)
+    monkeypatch.setattr(sys.modules["isocenter.tasks.ct_enhance.enhance"], "enhance", enhance)
     result = run("enhance", SCAN, "--output", "out")
     assert "3/3" in result.stderr
     assert "3/3" not in result.stdout
@@ -280,7 +294,7 @@ def summary(**facts: Any) -> SimpleNamespace:
 
 def test_series_lists_what_fits_and_why_the_rest_does_not(stand: Stand) -> None:
     found = [summary(), summary(number=2, fits=False, why_not="it is a localizer")]
-    stand("isocenter.dicom.read", "find_series", found)
+    stand("isocenter.dicom.reading.open", "find_series", found)
     lines = run("series", SCAN).stdout.splitlines()
     assert any("B30f" in line and "yes" in line for line in lines)
     assert "2: it is a localizer" in lines
@@ -289,7 +303,7 @@ def test_series_lists_what_fits_and_why_the_rest_does_not(stand: Stand) -> None:
 def test_series_gives_one_reason_once(stand: Stand) -> None:
     unfit = [summary(number=k, fits=False, why_not="a scout") for k in (1, 3, 4, 5, 8)]
     damaged = summary(number=2, num_damaged=2)
-    stand("isocenter.dicom.read", "find_series", [*unfit, damaged])
+    stand("isocenter.dicom.reading.open", "find_series", [*unfit, damaged])
     lines = run("series", SCAN).stdout.splitlines()
     assert lines[-2:] == [
         "1, 3-5, 8: a scout",
@@ -298,18 +312,22 @@ def test_series_gives_one_reason_once(stand: Stand) -> None:
 
 
 def test_series_of_two_doses_can_be_told_apart(stand: Stand) -> None:
-    stand("isocenter.dicom.read", "find_series", [summary(), summary(exposure_mas=52.5)])
+    stand("isocenter.dicom.reading.open", "find_series", [summary(), summary(exposure_mas=52.5)])
     assert "52.5" in run("series", SCAN).stdout
 
 
 def test_folders_are_shown_when_asked_for_only(stand: Stand) -> None:
-    stand("isocenter.dicom.read", "find_series", [summary()])
+    stand("isocenter.dicom.reading.open", "find_series", [summary()])
     assert "DOE" not in run("series", SCAN).stdout
     assert "Folder of 1: DOE JANE/ct" in run("series", SCAN, "--folders").stdout
 
 
 def test_series_shows_the_number_that_the_scanner_gave(stand: Stand) -> None:
-    stand("isocenter.dicom.read", "find_series", [summary(series_number=603), summary(number=2)])
+    stand(
+        "isocenter.dicom.reading.open",
+        "find_series",
+        [summary(series_number=603), summary(number=2)],
+    )
     output = run("series", SCAN).stdout
     assert "603" in output
     assert "None" not in output
@@ -317,18 +335,18 @@ def test_series_shows_the_number_that_the_scanner_gave(stand: Stand) -> None:
 
 def test_series_shows_how_thick_slices_are(stand: Stand) -> None:
     found = [summary(slice_thickness_mm=1.25), summary(number=2)]
-    stand("isocenter.dicom.read", "find_series", found)
+    stand("isocenter.dicom.reading.open", "find_series", found)
     assert run("series", SCAN).stdout.count(" mm ") == 1
 
 
 def test_series_without_pixels_shows_no_size(stand: Stand) -> None:
     found = [summary(modality="RWV", rows=0, columns=0, fits=False, why_not="not a CT")]
-    stand("isocenter.dicom.read", "find_series", found)
+    stand("isocenter.dicom.reading.open", "find_series", found)
     assert "0 x 0" not in run("series", SCAN).stdout
 
 
 def test_identifiers_are_shown_when_asked_for_only(stand: Stand) -> None:
-    stand("isocenter.dicom.read", "find_series", [summary()])
+    stand("isocenter.dicom.reading.open", "find_series", [summary()])
     assert "1.2.3" not in run("series", SCAN).stdout
     assert "1.2.3" in run("series", SCAN, "--uids").stdout
 
@@ -352,7 +370,7 @@ class Compared:
 def test_evaluate_prints_a_table_and_writes_what_it_is_asked_for(
     stand: Stand, tmp_path: Path
 ) -> None:
-    stand("isocenter.dicom.read", "open_ct_series", "a scan")
+    stand("isocenter.dicom.reading.open", "open_ct_series", "a scan")
     stand("isocenter.evaluation.compare", "evaluate", Compared())
     figures, picture = tmp_path / "new" / "figures.json", tmp_path / "picture.png"
     result = run("evaluate", "a", "b", "--json", str(figures), "--picture", str(picture))
@@ -363,13 +381,13 @@ def test_evaluate_prints_a_table_and_writes_what_it_is_asked_for(
 
 
 def test_evaluate_can_print_json_alone(stand: Stand) -> None:
-    stand("isocenter.dicom.read", "open_ct_series", "a scan")
+    stand("isocenter.dicom.reading.open", "open_ct_series", "a scan")
     stand("isocenter.evaluation.compare", "evaluate", Compared())
     assert json.loads(run("evaluate", "a", "b", "--json", "-").stdout) == Compared().as_dict()
 
 
 def test_evaluate_opens_each_side_as_it_is_told(stand: Stand) -> None:
-    opened = stand("isocenter.dicom.read", "open_ct_series", "a scan")
+    opened = stand("isocenter.dicom.reading.open", "open_ct_series", "a scan")
     compare = stand("isocenter.evaluation.compare", "evaluate", Compared())
     run("evaluate", "a", "b", "--reference-series", "2", "--test-series", "1", "--largest-run")
     common = {"run": "largest", "accept_enhanced": True}
@@ -388,15 +406,17 @@ def test_evaluate_says_which_of_the_two_is_refused(
             raise UnreadableInput("the input does not exist")
         return "a scan"
 
-    stand("isocenter.dicom.read", "open_ct_series", None)
-    monkeypatch.setattr(sys.modules["isocenter.dicom.read"], "open_ct_series", open_ct_series)
+    stand("isocenter.dicom.reading.open", "open_ct_series", None)
+    monkeypatch.setattr(
+        sys.modules["isocenter.dicom.reading.open"], "open_ct_series", open_ct_series
+    )
     result = run("evaluate", "a", "b")
     assert result.exit_code == 2
     assert "TEST: the input does not exist" in result.stderr
 
 
 def test_a_json_file_that_cannot_be_written_is_refused(stand: Stand, tmp_path: Path) -> None:
-    stand("isocenter.dicom.read", "open_ct_series", "a scan")
+    stand("isocenter.dicom.reading.open", "open_ct_series", "a scan")
     stand("isocenter.evaluation.compare", "evaluate", Compared())
     (tmp_path / "file").write_text("in the way")
     result = run("evaluate", "a", "b", "--json", str(tmp_path / "file" / "figures.json"))
@@ -414,10 +434,10 @@ def test_demo_leaves_what_is_there(tmp_path: Path) -> None:
 def test_demo_makes_enhances_and_compares_a_phantom_scan(
     stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from isocenter.modelpack.enhancer import IdentityEnhancer
-    from isocenter.physics import phantom
+    from isocenter.modelpack.ct_enhance.contract import IdentityEnhancer
+    from isocenter.physics import ct_phantom as phantom
 
-    stand("isocenter.modelpack.ct_enhancer", "load", IdentityEnhancer())
+    stand("isocenter.modelpack.ct_enhance.model", "load", IdentityEnhancer())
     small = partial(phantom.low_dose_phantom, size=160)
     monkeypatch.setattr(phantom, "low_dose_phantom", small)
     monkeypatch.chdir(tmp_path)
@@ -435,7 +455,7 @@ def test_demo_makes_enhances_and_compares_a_phantom_scan(
 
 
 def test_demo_without_a_model_leaves_nothing(stand: Stand, tmp_path: Path) -> None:
-    stand("isocenter.modelpack.ct_enhancer", "load", ModelRefused("weights were altered"))
+    stand("isocenter.modelpack.ct_enhance.model", "load", ModelRefused("weights were altered"))
     assert run("demo", "--output", str(tmp_path / "demo")).exit_code == 2
     assert not list(tmp_path.iterdir())
 
@@ -449,7 +469,7 @@ def test_train_takes_known_recipes_only(stand: Stand) -> None:
 def test_model_prints_the_card_and_the_digest(stand: Stand) -> None:
     card = {"intended_use": "research"}
     model = SimpleNamespace(name="ct", version="1", weights_sha256="ab" * 32, card=card)
-    load = stand("isocenter.modelpack.ct_enhancer", "load", model)
+    load = stand("isocenter.modelpack.ct_enhance.model", "load", model)
     result = run("model", "folder")
     assert load.calls == [((Path("folder"),), {})]
     assert "ab" * 32 in result.stdout

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from isocenter.core.volume import Volume
-from isocenter.evaluation.physics_quality import homogeneous_regions, noise_power_spectrum
-from isocenter.image.tissue import body_mask, tissue_masks
-from isocenter.modelpack.ct_enhancer import CtEnhancer, load, shipped_folder, verify
-from isocenter.physics.phantom import low_dose_phantom
+from isocenter.evaluation.ct import homogeneous_regions, noise_power_spectrum
+from isocenter.image.ct_tissue import body_mask, tissue_masks
+from isocenter.modelpack.ct_enhance.model import CtEnhancer, load, shipped_folder, verify
+from isocenter.physics.ct_phantom import low_dose_phantom
 
 LARGEST_BYTES = 20e6
 

@@ -24,8 +24,8 @@ from benchmarks.ct_enhance.cases import SEED, Slice, console, filter_all, gather
 from benchmarks.ct_enhance.judge import Truth, Verdict, judge, pooled
 from benchmarks.ct_enhance.ours import MEAN, STEPS, our_images
 from benchmarks.ct_enhance.report import draw, markdown
-from isocenter.modelpack.ct_enhancer import CtEnhancer, load
-from isocenter.recipes.ct_enhance import PlainRegressor, load_plain
+from isocenter.modelpack.ct_enhance.model import CtEnhancer, load
+from isocenter.recipes.ct_enhance.recipe import PlainRegressor, load_plain
 
 PLAIN_WEIGHTS = Path(__file__).parent / "plain.safetensors"
 FULL, LOW = "full dose", "low dose"

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.ct_enhance.baselines import BASELINES, Filtered, best_of
-from isocenter.image.tissue import body_mask
-from isocenter.recipes.ct_cases import DoseCase, real_cases, simulated_cases
-from isocenter.recipes.ct_enhance import TEST_PATIENTS
-from isocenter.training.ct_pairs import TrainingScan
-from isocenter.training.ct_scans import read_training_scans
+from isocenter.datasets.ct_dose_cases import DoseCase, real_cases, simulated_cases
+from isocenter.datasets.ct_pairs import TrainingScan
+from isocenter.datasets.ct_scans import read_training_scans
+from isocenter.image.ct_tissue import body_mask
+from isocenter.recipes.ct_enhance.recipe import TEST_PATIENTS
 
 DOSES = (0.1, 0.25, 0.5)
 SEED = 7

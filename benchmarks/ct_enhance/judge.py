@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isocenter.evaluation.distribution import frechet_report, texture_features
-from isocenter.evaluation.fidelity import PROTOCOLS, Fidelity, slice_fidelity
-from isocenter.evaluation.physics_quality.hu import SliceBias, pool_hu_bias, slice_hu_bias
-from isocenter.evaluation.physics_quality.noise_power import (
+from isocenter.evaluation.ct.hu import SliceBias, pool_hu_bias, slice_hu_bias
+from isocenter.evaluation.ct.noise_power import (
     Region,
     region_power,
     slice_regions,
     spectrum_of,
 )
+from isocenter.evaluation.fidelity import PROTOCOLS, Fidelity, slice_fidelity
+from isocenter.evaluation.sets.distribution import frechet_report, texture_features
 from isocenter.evaluation.uncertainty import SliceCoverage, pool_coverage, slice_coverage
-from isocenter.image.tissue import body_mask, tissue_masks
+from isocenter.image.ct_tissue import body_mask, tissue_masks
 
 Interval = tuple[NDArray, NDArray]
 

@@ -20,20 +20,21 @@ from rich.progress import Progress
 from benchmarks.ct_enhance.baselines import BASELINES
 from benchmarks.ct_enhance.cases import SEED, console
 from benchmarks.ct_enhance.ours import MEAN, SAMPLE, STEPS
-from isocenter.core.volume import Acquisition, Geometry, Volume
-from isocenter.evaluation.detectability import (
+from isocenter.core.acquisition import CtAcquisition
+from isocenter.core.volume import Geometry, Volume
+from isocenter.datasets.ct_dose_cases import dose_settings
+from isocenter.datasets.ct_pairs import TrainingScan
+from isocenter.datasets.ct_scans import read_training_scans
+from isocenter.evaluation.lesions.detectability import (
     DetectabilityTable,
     OverallRatio,
     detectability_study,
 )
-from isocenter.image.noise import measure_noise
-from isocenter.modelpack.ct_enhancer import CtEnhancer, load
-from isocenter.modelpack.enhancer import Estimate
+from isocenter.image.ct_noise import measure_noise
+from isocenter.modelpack.ct_enhance.contract import Estimate
+from isocenter.modelpack.ct_enhance.model import CtEnhancer, load
 from isocenter.physics.ct_dose import DoseSimulator
-from isocenter.recipes.ct_cases import dose_settings
-from isocenter.recipes.ct_enhance import TEST_PATIENTS
-from isocenter.training.ct_pairs import TrainingScan
-from isocenter.training.ct_scans import read_training_scans
+from isocenter.recipes.ct_enhance.recipe import TEST_PATIENTS
 
 DOSE = 0.25
 CONTEXT = 1
@@ -129,7 +130,8 @@ def _volume(scan: TrainingScan) -> Volume:
     return Volume(
         array=scan.array.astype(np.float32),
         geometry=Geometry(shape=scan.array.shape, spacing_mm=scan.spacing_mm),
-        acquisition=Acquisition(kernel=scan.kernel),
+        unit="HU",
+        acquisition=CtAcquisition(kernel=scan.kernel),
     )
 
 

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from isocenter.core.seeds import derived_seed
-from isocenter.modelpack.ct_enhancer import CtEnhancer
-from isocenter.modelpack.enhancer import Estimate
-from isocenter.recipes.ct_enhance import PlainRegressor
+from isocenter.modelpack.ct_enhance.contract import Estimate
+from isocenter.modelpack.ct_enhance.model import CtEnhancer
+from isocenter.recipes.ct_enhance.recipe import PlainRegressor
 
 Result = TypeVar("Result")
 

@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from isocenter.modelpack.ct_enhancer import load
-from isocenter.physics.phantom import low_dose_phantom
+from isocenter.modelpack.ct_enhance.model import load
+from isocenter.physics.ct_phantom import low_dose_phantom
 
 PLACE = Path(__file__).parents[2] / "docs" / "images" / "ct_enhance.png"
 SOFT_TISSUE_HU = (-160.0, 240.0)

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from isocenter.core.volume import Volume
-from isocenter.dicom.phantom_scan import write_phantom_scan
-from isocenter.physics.phantom import low_dose_phantom
+from isocenter.dicom.writing.phantom_scan import write_phantom_scan
+from isocenter.physics.ct_phantom import low_dose_phantom
 
 THREADS = 2
 LENGTHS = (20, 300)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from isocenter.core.version import __version__
+
 __all__ = ["__version__", "enhance", "evaluate"]
 
 if TYPE_CHECKING:
     from isocenter.evaluation.compare import evaluate
-    from isocenter.tasks.enhance import enhance
+    from isocenter.tasks.ct_enhance.enhance import enhance
 
 
 def __getattr__(name: str) -> Any:
     """Load the main calls on first use, so that importing the package stays fast."""
     if name == "enhance":
-        from isocenter.tasks.enhance import enhance
+        from isocenter.tasks.ct_enhance.enhance import enhance
 
         return enhance
     if name == "evaluate":

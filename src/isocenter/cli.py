@@ -22,18 +22,18 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
-from isocenter import __version__
 from isocenter.core.errors import (
     InputRefused,
     IsocenterError,
     OutputRefused,
     SeriesChoiceNeeded,
 )
+from isocenter.core.version import __version__
 
 if TYPE_CHECKING:
-    from isocenter.dicom.read import Run, SeriesSummary
+    from isocenter.dicom.reading.open import Run, SeriesSummary
     from isocenter.evaluation.compare import Comparison
-    from isocenter.tasks.enhance import EnhanceResult
+    from isocenter.tasks.ct_enhance.enhance import EnhanceResult
 
 REFUSED = 2
 UNEXPECTED = 1
@@ -201,7 +201,7 @@ def enhance(
     ] = False,
 ) -> None:
     """Enhance a low-dose CT: derived series, uncertainty map and report."""
-    from isocenter.tasks.enhance import enhance as enhance_scan
+    from isocenter.tasks.ct_enhance.enhance import enhance as enhance_scan
 
     with _naming("--series"), _progress_bar("Enhancing") as progress:
         result = enhance_scan(
@@ -291,7 +291,7 @@ def list_series(
     ] = False,
 ) -> None:
     """List the series of a folder: which can be enhanced, and why others cannot."""
-    from isocenter.dicom.read import find_series
+    from isocenter.dicom.reading.open import find_series
 
     found = find_series(scan)
     table = Table(
@@ -377,7 +377,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Compare two series of the same anatomy: fidelity, HU bias, noise, sharpness."""
-    from isocenter.dicom.read import open_ct_series
+    from isocenter.dicom.reading.open import open_ct_series
     from isocenter.evaluation.compare import evaluate as compare
 
     if picture is not None and picture.suffix.lower() != ".png":
@@ -436,11 +436,11 @@ def demo(
 ) -> None:
     """Make a low-dose phantom scan, enhance it and compare it with the known truth."""
     _refuse_taken(output)
-    from isocenter.dicom.phantom_scan import write_phantom_scan
+    from isocenter.dicom.writing.phantom_scan import write_phantom_scan
     from isocenter.evaluation.compare import evaluate as compare
-    from isocenter.modelpack.ct_enhancer import load
-    from isocenter.physics.phantom import low_dose_phantom
-    from isocenter.tasks.enhance import enhance as enhance_scan
+    from isocenter.modelpack.ct_enhance.model import load
+    from isocenter.physics.ct_phantom import low_dose_phantom
+    from isocenter.tasks.ct_enhance.enhance import enhance as enhance_scan
 
     enhancer = load(model, device=device)
     _tell("Making a phantom scan at full and at low dose")
@@ -498,7 +498,7 @@ def train(
 ) -> None:
     """Train a model: a complete, reproducible run, split by patient."""
     try:
-        from isocenter.recipes import ct_enhance
+        from isocenter.recipes.ct_enhance import recipe as ct_enhance
     except ModuleNotFoundError as error:
         raise InputRefused(
             f"training needs {error.name}, which is not installed; install the extra `train`, "
@@ -518,7 +518,7 @@ def show_model(
     ] = None,
 ) -> None:
     """Verify a model's weights and print its card."""
-    from isocenter.modelpack.ct_enhancer import load
+    from isocenter.modelpack.ct_enhance.model import load
 
     enhancer = load(folder)
     typer.echo(f"{enhancer.name} {enhancer.version}")

@@ -38,11 +38,11 @@ def test_refuses_a_spacing_that_is_not_positive(step: float) -> None:
 
 def test_refuses_an_array_of_another_shape() -> None:
     with pytest.raises(ValueError, match="does not fit geometry"):
-        Volume(array=np.zeros((2, 3, 5), np.float32), geometry=GEOMETRY)
+        Volume(array=np.zeros((2, 3, 5), np.float32), geometry=GEOMETRY, unit="HU")
 
 
 def test_refuses_a_mask_of_another_shape() -> None:
     array = np.zeros(GEOMETRY.shape, np.float32)
     with pytest.raises(ValueError, match="valid mask"):
-        Volume(array=array, geometry=GEOMETRY, valid=np.ones((3, 4), bool))
-    assert Volume(array=array, geometry=GEOMETRY, valid=array == 0).unit == "HU"
+        Volume(array=array, geometry=GEOMETRY, unit="HU", valid=np.ones((3, 4), bool))
+    assert Volume(array=array, geometry=GEOMETRY, unit="HU", valid=array == 0).unit == "HU"

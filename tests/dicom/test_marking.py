@@ -24,18 +24,18 @@ from isocenter.dicom.marking import (
     is_enhanced,
     mark,
 )
-from isocenter.dicom.parametric_map import (
-    HALF_WIDTH_OF_90_PERCENT_INTERVAL,
-    UNCERTAINTY_ESTIMATION,
-)
-from isocenter.dicom.read import open_ct_series
+from isocenter.dicom.reading.open import open_ct_series
 from isocenter.dicom.uids import (
     CODING_SCHEME_UID,
     IMPLEMENTATION_CLASS_UID,
     derived_uid,
     device_uid,
 )
-from isocenter.dicom.write import DerivedSeriesWriter, write_parametric_map
+from isocenter.dicom.writing.derived_series import DerivedSeriesWriter, write_parametric_map
+from isocenter.dicom.writing.parametric_map import (
+    HALF_WIDTH_OF_90_PERCENT_INTERVAL,
+    UNCERTAINTY_ESTIMATION,
+)
 
 # What the Basic Profile of PS3.15 removes of what we write (Table E.1-1, 2024e).
 REMOVED_BY_BASIC_PROFILE = """
@@ -92,7 +92,7 @@ def test_marks_survive_deidentification(
     else:
         writer = DerivedSeriesWriter(series, tmp_path, provenance=provenance())
         for index in range(3):
-            writer.write(index, series.image_hu(index))
+            writer.write(index, series.values(index))
         path = writer.finish()[0]
     dataset = deidentified(pydicom.dcmread(path))
     assert "DerivationDescription" not in dataset

@@ -9,11 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from isocenter.core.acquisition import Acquisition
 from isocenter.core.errors import UnsuitableScan
-from isocenter.core.volume import Acquisition, Geometry, Volume
+from isocenter.core.volume import Geometry, Volume
 from isocenter.evaluation.compare import COLUMNS, Comparison, evaluate
 from isocenter.evaluation.fidelity import HU_RANGE, Protocol
-from isocenter.evaluation.lesions import LESION_KINDS, insert_lesions, plan_lesions
+from isocenter.evaluation.lesions.lesions import LESION_KINDS, insert_lesions, plan_lesions
 
 SPACING_MM = (2.5, 0.8, 0.8)
 SIZE = 224
@@ -36,7 +37,7 @@ def reference() -> Volume:
     rng = np.random.default_rng(0)
     array = np.repeat(chest()[None], 4, axis=0) + rng.normal(0, 10, (4, SIZE, SIZE))
     geometry = Geometry(shape=array.shape, spacing_mm=SPACING_MM, origin_mm=(-90.0, -90.0, 10.0))
-    return Volume(array=array.astype(np.float32), geometry=geometry)
+    return Volume(array=array.astype(np.float32), geometry=geometry, unit="HU")
 
 
 def changed(volume: Volume, array: NDArray) -> Volume:
@@ -120,7 +121,7 @@ def test_rows_fill_the_columns(comparison: Comparison) -> None:
 def test_a_part_of_the_series_is_compared_and_stated(reference: Volume, noisier: Volume) -> None:
     x, y, z = (float(value) for value in reference.geometry.position_mm(1))
     geometry = replace(reference.geometry, shape=(2, SIZE, SIZE), origin_mm=(x, y, z))
-    part = Volume(array=noisier.array[1:3], geometry=geometry)
+    part = Volume(array=noisier.array[1:3], geometry=geometry, unit="HU")
     found = evaluate(reference, part)
     assert found.pairs == ((1, 0), (2, 1))
     assert found.as_dict()["slices"]["compared_all"] is False
@@ -153,6 +154,7 @@ def test_a_scan_without_anything_to_measure_is_still_drawn(tmp_path: Path) -> No
     air = Volume(
         array=np.full((1, 32, 32), -1000, np.float32),
         geometry=Geometry(shape=(1, 32, 32), spacing_mm=SPACING_MM),
+        unit="HU",
     )
     found = evaluate(air, air)
     assert found.noise is None
@@ -171,7 +173,7 @@ def test_recorded_lesions_are_seen_less_in_more_noise() -> None:
     array = np.full((1, 320, 320), 60, np.float32)
     array[:, :4] = -1000
     geometry = Geometry(shape=array.shape, spacing_mm=(5.0, 1.0, 1.0))
-    clean = Volume(array=array, geometry=geometry)
+    clean = Volume(array=array, geometry=geometry, unit="HU")
     lesions = plan_lesions(clean, slice_index=0, kinds=kinds, seed=1)
     lesions = lesions[: len(lesions) // 2]
     scan = insert_lesions(clean, lesions)
@@ -201,7 +203,7 @@ class CountingSource:
     def acquisition(self) -> Acquisition:
         return self.volume.acquisition
 
-    def image_hu(self, index: int) -> NDArray:
+    def values(self, index: int) -> NDArray:
         self.asked.append(index)
         return self.volume.array[index]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from isocenter.training.ct_pairs import TrainingScan
+from isocenter.datasets.ct_pairs import TrainingScan
 
 
 @pytest.fixture(scope="session")

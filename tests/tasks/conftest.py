@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isocenter.core.volume import Acquisition, Geometry
+from isocenter.core.acquisition import Acquisition, CtAcquisition
+from isocenter.core.volume import Geometry
 
 HERE = Path(__file__).parent
 TRUNK_SHAPE = (6, 96, 96)
@@ -50,7 +51,7 @@ class ScanInMemory:
     array: NDArray
     spacing_mm: tuple[float, float, float] = TRUNK_SPACING_MM
     acquisition: Acquisition = field(
-        default_factory=lambda: Acquisition(kernel="STANDARD", slice_thickness_mm=3.0)
+        default_factory=lambda: CtAcquisition(kernel="STANDARD", slice_thickness_mm=3.0)
     )
     padding_hu: float = -2000.0
 
@@ -58,10 +59,14 @@ class ScanInMemory:
     def geometry(self) -> Geometry:
         return Geometry(shape=self.array.shape, spacing_mm=self.spacing_mm)
 
+    @property
+    def unit(self) -> str:
+        return "HU"
+
     def __len__(self) -> int:
         return len(self.array)
 
-    def image_hu(self, index: int) -> NDArray:
+    def values(self, index: int) -> NDArray:
         return self.array[index]
 
     def valid(self, index: int) -> NDArray:

@@ -100,7 +100,7 @@ def _die(*_: Any) -> None:
 
 def enhance_until(moment: str | None, scan: str, output: str) -> None:
     from isocenter.tasks import result_folder
-    from isocenter.tasks.enhance import enhance
+    from isocenter.tasks.ct_enhance.enhance import enhance
 
     def follow(done: int, total: int) -> None:
         if str(done) == moment:
@@ -122,7 +122,7 @@ def die_at(moment: str, scan: str, output: str) -> None:
 
 
 def main(scan: str, output: str, *moments: str) -> None:
-    import isocenter.tasks.enhance  # noqa: F401  takes seconds, so once for all processes
+    import isocenter.tasks.ct_enhance.enhance  # noqa: F401  takes seconds, so once for all processes
 
     for moment in moments:
         die_at(moment, scan, output)

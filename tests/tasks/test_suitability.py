@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isocenter.core.acquisition import CtAcquisition
 from isocenter.core.errors import UnsuitableScan
-from isocenter.core.volume import Acquisition
 from isocenter.tasks.suitability import (
     check_suitability,
     evenly_spread,
@@ -78,7 +78,7 @@ def test_force_goes_on_with_warnings(make_scan: Make, doubles: Any) -> None:
 
 @pytest.mark.parametrize("name", ["HEAD", "brain", "C SPINE", "KNEE"])
 def test_parts_outside_the_trunk_are_refused(make_scan: Make, doubles: Any, name: str) -> None:
-    scan = make_scan(acquisition=Acquisition(body_part=name))
+    scan = make_scan(acquisition=CtAcquisition(body_part=name))
     with pytest.raises(UnsuitableScan, match="Body part") as refusal:
         check_suitability(scan, doubles.Accepted())
     assert refusal.value.reason == "body_part"
@@ -86,7 +86,7 @@ def test_parts_outside_the_trunk_are_refused(make_scan: Make, doubles: Any, name
 
 @pytest.mark.parametrize("name", ["", "CHEST", "ABDOMEN", "TH CT CHEST WO C", "LIVER"])
 def test_other_names_of_body_parts_pass(make_scan: Make, doubles: Any, name: str) -> None:
-    check_suitability(make_scan(acquisition=Acquisition(body_part=name)), doubles.Accepted())
+    check_suitability(make_scan(acquisition=CtAcquisition(body_part=name)), doubles.Accepted())
 
 
 def test_a_cross_section_of_head_size_is_refused(make_scan: Make, doubles: Any) -> None:
@@ -117,7 +117,7 @@ def test_pixels_that_are_not_square_are_refused(make_scan: Make, doubles: Any) -
 
 
 def test_thickness_falls_back_to_the_distance_between_slices(make_scan: Make) -> None:
-    measures = measure_scan(make_scan(acquisition=Acquisition()))
+    measures = measure_scan(make_scan(acquisition=CtAcquisition()))
     assert measures.slice_thickness_mm == 3.0
     assert not measures.thickness_from_header
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import astuple, dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from isocenter.core.acquisition import Acquisition
 
 Vector = tuple[float, float, float]
 
@@ -45,44 +48,21 @@ class Geometry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Acquisition:
-    """What is known of how a scan was made; nothing here identifies a person.
-
-    Attributes:
-        modality: DICOM Modality, such as "CT".
-        kernel: reconstruction kernel as the scanner names it, "" where unknown.
-        slice_thickness_mm, tube_voltage_kv, exposure_mas, gantry_tilt_deg,
-        reconstruction_diameter_mm: None where unknown.
-        manufacturer, manufacturer_model, body_part: "" where unknown.
-    """
-
-    modality: str = "CT"
-    kernel: str = ""
-    slice_thickness_mm: float | None = None
-    tube_voltage_kv: float | None = None
-    exposure_mas: float | None = None
-    gantry_tilt_deg: float | None = None
-    reconstruction_diameter_mm: float | None = None
-    manufacturer: str = ""
-    manufacturer_model: str = ""
-    body_part: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Volume:
     """A whole scan in memory.
 
     Attributes:
-        array: (slice, row, column), float32, in ``unit``.
+        array: (slice, row, column), in ``unit``; scans that were read are float32.
         geometry: where the voxels lie.
-        unit: UCUM-like name of what the numbers mean, "HU" for CT.
+        unit: what the numbers mean: "HU" for CT, "µm²/s" for ADC, "" for numbers without a unit.
         valid: same shape, False where the scanner wrote no measurement (padding, outside its
             circle); None means all are measured.
+        acquisition: how the scan was made, as far as known.
     """
 
     array: NDArray
     geometry: Geometry
-    unit: str = "HU"
+    unit: str
     valid: NDArray | None = None
     acquisition: Acquisition = field(default_factory=Acquisition)
 
@@ -96,6 +76,10 @@ class Volume:
                 f"valid mask of shape {self.valid.shape} does not fit {self.array.shape}"
             )
 
+    def slices(self) -> VolumeSlices:
+        """The volume as a source of slices."""
+        return VolumeSlices(self)
+
 
 class SliceSource(Protocol):
     """A scan that is read slice by slice, so that memory does not grow with its length."""
@@ -106,10 +90,57 @@ class SliceSource(Protocol):
     @property
     def acquisition(self) -> Acquisition: ...
 
-    def image_hu(self, index: int) -> NDArray:
-        """One slice, (row, column), float32 HU."""
+    @property
+    def unit(self) -> str:
+        """What the numbers mean, as in :class:`Volume`."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def values(self, index: int) -> NDArray:
+        """One slice, (row, column), float32, in ``unit``."""
         ...
 
     def valid(self, index: int) -> NDArray:
         """(row, column) bool, False where the scanner wrote no measurement."""
         ...
+
+
+@dataclass(frozen=True)
+class VolumeSlices:
+    """A volume in memory, read slice by slice."""
+
+    volume: Volume
+
+    @property
+    def geometry(self) -> Geometry:
+        return self.volume.geometry
+
+    @property
+    def acquisition(self) -> Acquisition:
+        return self.volume.acquisition
+
+    @property
+    def unit(self) -> str:
+        return self.volume.unit
+
+    def __len__(self) -> int:
+        return self.geometry.shape[0]
+
+    def values(self, index: int) -> NDArray:
+        """One slice, (row, column), in ``unit``."""
+        return self.volume.array[index]
+
+    def valid(self, index: int) -> NDArray:
+        """(row, column) bool, False where nothing was measured."""
+        if self.volume.valid is None:
+            return np.ones(self.geometry.shape[1:], bool)
+        return self.volume.valid[index]
+
+    def source_digest(self) -> str:
+        """Hexadecimal SHA-256 over values, mask and geometry."""
+        digest = hashlib.sha256(repr((astuple(self.geometry), self.unit)).encode())
+        digest.update(np.ascontiguousarray(self.volume.array, "<f4").tobytes())
+        if self.volume.valid is not None:
+            digest.update(np.packbits(self.volume.valid).tobytes())
+        return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from isocenter.core.errors import UnsuitableScan
-from isocenter.core.volume import Acquisition, Geometry, SliceSource, Volume
+from isocenter.core.progress import Progress
+from isocenter.core.volume import SliceSource, Volume
 from isocenter.evaluation.comparison import (
     COLUMNS,
     Comparison,
@@ -20,37 +21,36 @@ from isocenter.evaluation.comparison import (
     PredictedDetectability,
     Row,
 )
-from isocenter.evaluation.detectability import DetectabilityTable, detectability
-from isocenter.evaluation.fidelity import PROTOCOLS, Fidelity, Protocol, pool, slice_fidelity
-from isocenter.evaluation.lesions import LESION_KINDS, Lesion, LesionKind
-from isocenter.evaluation.matching import matched_slices
-from isocenter.evaluation.observer import prewhitened_detectability
-from isocenter.evaluation.physics_quality.continuity import (
+from isocenter.evaluation.ct.continuity import (
     PairDifference,
     pair_difference,
     pool_continuity,
 )
-from isocenter.evaluation.physics_quality.edges import (
+from isocenter.evaluation.ct.edges import (
     EDGE_KINDS,
     EdgeSpread,
     Sharpness,
     edge_spreads,
     sharpness_of,
 )
-from isocenter.evaluation.physics_quality.hu import SliceBias, pool_hu_bias, slice_hu_bias
-from isocenter.evaluation.physics_quality.noise_power import (
+from isocenter.evaluation.ct.hu import SliceBias, pool_hu_bias, slice_hu_bias
+from isocenter.evaluation.ct.noise_power import (
     Region,
     region_power,
     slice_regions,
     spectrum_of,
     without_structured,
 )
-from isocenter.image.tissue import BODY_THRESHOLD_HU, body_mask
+from isocenter.evaluation.fidelity import PROTOCOLS, Fidelity, Protocol, pool, slice_fidelity
+from isocenter.evaluation.lesions.detectability import DetectabilityTable, detectability
+from isocenter.evaluation.lesions.lesions import LESION_KINDS, Lesion, LesionKind
+from isocenter.evaluation.lesions.observer import prewhitened_detectability
+from isocenter.evaluation.matching import matched_slices
+from isocenter.image.ct_tissue import BODY_THRESHOLD_HU, body_mask
 
 __all__ = ["COLUMNS", "Comparison", "Row", "evaluate"]
 
 Scan = str | Path | Volume | SliceSource
-Progress = Callable[[int, int], None]
 
 MOST_PHYSICS_SLICES = 60
 BLUR_CONTROL_MM = 0.7
@@ -233,32 +233,9 @@ class _Found:
             )
 
 
-@dataclass(frozen=True)
-class _VolumeSlices:
-    """A volume in memory, read slice by slice."""
-
-    volume: Volume
-
-    @property
-    def geometry(self) -> Geometry:
-        return self.volume.geometry
-
-    @property
-    def acquisition(self) -> Acquisition:
-        return self.volume.acquisition
-
-    def image_hu(self, index: int) -> NDArray:
-        return self.volume.array[index]
-
-    def valid(self, index: int) -> NDArray:
-        if self.volume.valid is None:
-            return np.ones(self.geometry.shape[1:], bool)
-        return self.volume.valid[index]
-
-
 def _opened(scan: Scan, series: str | None) -> SliceSource:
     if isinstance(scan, str | Path):
-        from isocenter.dicom.read import open_ct_series
+        from isocenter.dicom.reading.open import open_ct_series
 
         return open_ct_series(scan, series=series, accept_enhanced=True)
     if not isinstance(scan, Volume):
@@ -269,11 +246,11 @@ def _opened(scan: Scan, series: str | None) -> SliceSource:
             "rescale it first.",
             reason="unit",
         )
-    return _VolumeSlices(scan)
+    return scan.slices()
 
 
 def _matched(first: SliceSource, second: SliceSource, pair: tuple[int, int]) -> _Pair:
-    reference_hu, test_hu = first.image_hu(pair[0]), second.image_hu(pair[1])
+    reference_hu, test_hu = first.values(pair[0]), second.values(pair[1])
     valid = first.valid(pair[0]) & second.valid(pair[1])
     return _Pair(
         reference_index=pair[0],
@@ -365,10 +342,10 @@ def _observed(
         origin_mm=(float(origin_mm[0]), float(origin_mm[1]), float(origin_mm[2])),
     )
     reference, test = (
-        Volume(array=np.stack(images), geometry=geometry)
+        Volume(array=np.stack(images), geometry=geometry, unit="HU")
         for images in (
-            [first.image_hu(index) for index, _ in pairs],
-            [second.image_hu(index) for _, index in pairs],
+            [first.values(index) for index, _ in pairs],
+            [second.values(index) for _, index in pairs],
         )
     )
     sigma = (0.0, *(BLUR_CONTROL_MM / step for step in geometry.spacing_mm[1:]))

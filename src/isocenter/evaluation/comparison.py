@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from isocenter.core.volume import Acquisition
-from isocenter.evaluation.detectability import DetectabilityTable
-from isocenter.evaluation.fidelity import Fidelity
-from isocenter.evaluation.lesions import LesionKind
-from isocenter.evaluation.physics_quality import (
+from isocenter.core.acquisition import Acquisition
+from isocenter.evaluation.ct import (
     Continuity,
     NoisePowerSpectrum,
     Region,
     Sharpness,
     TissueBias,
 )
+from isocenter.evaluation.fidelity import Fidelity
+from isocenter.evaluation.lesions.detectability import DetectabilityTable
+from isocenter.evaluation.lesions.lesions import LesionKind
 
 
 class Row(NamedTuple):
@@ -56,7 +56,7 @@ class PredictedDetectability:
 
     A prediction for linear systems: it knows no lesion, and a method that treats faint lesions
     otherwise than the edges it was measured on will differ. Inserted lesions decide
-    (:func:`isocenter.evaluation.detectability.detectability_study`).
+    (:func:`isocenter.evaluation.lesions.detectability.detectability_study`).
 
     Attributes:
         control: of the test after a Gaussian blur of 0.7 mm, which must not win.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.gridspec import SubplotSpec
 
     from isocenter.evaluation.comparison import Comparison, Example, NoiseComparison
-    from isocenter.evaluation.physics_quality import (
+    from isocenter.evaluation.ct import (
         Region,
         Sharpness,
         TissueBias,

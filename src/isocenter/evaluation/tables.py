@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isocenter.core.version import __version__
 from isocenter.evaluation.comparison import Row
-from isocenter.evaluation.physics_quality.edges import ARC_MM
-from isocenter.evaluation.physics_quality.hu import SOLID_RADIUS_MM
-from isocenter.evaluation.physics_quality.noise_power import REGION_SIDE_MM
-from isocenter.image.tissue import BODY_THRESHOLD_HU, TISSUES
+from isocenter.evaluation.ct.edges import ARC_MM
+from isocenter.evaluation.ct.hu import SOLID_RADIUS_MM
+from isocenter.evaluation.ct.noise_power import REGION_SIDE_MM
+from isocenter.image.ct_tissue import BODY_THRESHOLD_HU, TISSUES
 
 if TYPE_CHECKING:
     from isocenter.evaluation.bootstrap import Interval
     from isocenter.evaluation.comparison import Comparison, NoiseComparison
-    from isocenter.evaluation.detectability import DetectabilityTable
+    from isocenter.evaluation.ct import NoisePowerSpectrum, Sharpness, TransferFunction
     from isocenter.evaluation.fidelity import Fidelity, Protocol
-    from isocenter.evaluation.physics_quality import NoisePowerSpectrum, Sharpness, TransferFunction
+    from isocenter.evaluation.lesions.detectability import DetectabilityTable
 
 MASK_MEANING = {
     "inside the body": (
@@ -121,10 +122,9 @@ def _slices(comparison: Comparison) -> dict[str, Any]:
 
 
 def _settings(comparison: Comparison) -> dict[str, Any]:
-    import isocenter
 
     return {
-        "isocenter_version": isocenter.__version__,
+        "isocenter_version": __version__,
         "seed": comparison.seed,
         "unit_of_intervals": "slices of this one scan; they say nothing about other patients",
         "masks": MASK_MEANING,

@@ -16,10 +16,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from isocenter.core.acquisition import CtAcquisition
 from isocenter.core.errors import UnsuitableScan
-from isocenter.core.volume import Acquisition, Geometry
-from isocenter.image.noise import measure_noise
-from isocenter.image.tissue import body_mask
+from isocenter.core.volume import Geometry
+from isocenter.image.ct_noise import measure_noise
+from isocenter.image.ct_tissue import body_mask
 
 Range = tuple[float, float]
 
@@ -37,7 +38,7 @@ BODY_PARTS_OUTSIDE = frozenset(
 
 
 class AcceptedRanges(Protocol):
-    """What a model accepts; fulfilled by ``isocenter.modelpack.enhancer.AcceptedScans``."""
+    """What a model accepts, such as ``modelpack.ct_enhance.contract.AcceptedScans``."""
 
     @property
     def pixel_spacing_mm(self) -> Range: ...
@@ -57,9 +58,9 @@ class MeasuredSeries(Protocol):
     @property
     def geometry(self) -> Geometry: ...
     @property
-    def acquisition(self) -> Acquisition: ...
+    def acquisition(self) -> CtAcquisition: ...
     def __len__(self) -> int: ...
-    def image_hu(self, index: int) -> NDArray: ...
+    def values(self, index: int) -> NDArray: ...
     def valid(self, index: int) -> NDArray: ...
 
 
@@ -194,7 +195,7 @@ def _measure_slices(
     _, row_mm, column_mm = series.geometry.spacing_mm
     levels, frequencies, areas, borders = [], [], [], []
     for index in slices:
-        image_hu, valid = series.image_hu(index), series.valid(index)
+        image_hu, valid = series.values(index), series.valid(index)
         noise = measure_noise(image_hu, spacing_mm=(row_mm, column_mm), valid=valid)
         body = body_mask(image_hu, valid=valid)
         levels.append(noise.level_hu)

@@ -1,0 +1,61 @@
+"""What is known of how a scan was made; nothing here identifies a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acquisition:
+    """What any scanner says of a scan.
+
+    Attributes:
+        modality: DICOM Modality, such as "CT"; "" where unknown.
+        slice_thickness_mm: None where unknown.
+        manufacturer, manufacturer_model, body_part: "" where unknown.
+    """
+
+    modality: str = ""
+    slice_thickness_mm: float | None = None
+    manufacturer: str = ""
+    manufacturer_model: str = ""
+    body_part: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CtAcquisition(Acquisition):
+    """What a CT scanner says besides.
+
+    Attributes:
+        kernel: reconstruction kernel as the scanner names it, "" where unknown.
+        tube_voltage_kv, exposure_mas, gantry_tilt_deg, reconstruction_diameter_mm: None where
+            unknown.
+    """
+
+    modality: str = "CT"
+    kernel: str = ""
+    tube_voltage_kv: float | None = None
+    exposure_mas: float | None = None
+    gantry_tilt_deg: float | None = None
+    reconstruction_diameter_mm: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MrAcquisition(Acquisition):
+    """What an MR scanner says besides.
+
+    Attributes:
+        sequence: name or kind of the sequence as the scanner writes it, "" where unknown.
+        echo_time_ms, repetition_time_ms, inversion_time_ms, flip_deg: of the sequence.
+        field_strength_t: of the magnet.
+        b_value_s_per_mm2: diffusion weighting. All None where unknown.
+    """
+
+    modality: str = "MR"
+    sequence: str = ""
+    echo_time_ms: float | None = None
+    repetition_time_ms: float | None = None
+    inversion_time_ms: float | None = None
+    flip_deg: float | None = None
+    field_strength_t: float | None = None
+    b_value_s_per_mm2: float | None = None

@@ -1,0 +1,90 @@
+"""Files that are whole or absent, and their digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+
+def part_of(path: Path) -> Path:
+    """Where a file grows until it is whole: hidden, beside it, without its ending."""
+    return path.with_name(f".{path.name}.part")
+
+
+@contextmanager
+def appearing_whole(path: Path, *, mode: int | None = None) -> Iterator[Path]:
+    """A name to write under, which becomes ``path`` when the block ends well.
+
+    The content is on the disk before the name is. When the block fails, nothing stays behind and
+    what ``path`` held before is untouched.
+
+    Args:
+        path: the final name; its folder exists.
+        mode: permission bits of the file, such as 0o644.
+    """
+    part = part_of(path)
+    try:
+        yield part
+        if mode is not None:
+            part.chmod(mode)
+        flush(part)
+        os.replace(part, path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file whole, UTF-8."""
+    with appearing_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_json(path: Path, content: Any, *, indent: int = 2, sort_keys: bool = False) -> Path:
+    """Write a JSON file whole, with a line break at its end.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    text = json.dumps(content, indent=indent, sort_keys=sort_keys, allow_nan=False)
+    return write_text(path, text + "\n")
+
+
+def flush(path: Path) -> None:
+    """Make a file's content, or the names in a folder, survive a power cut."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_tree(folder: Path) -> None:
+    """:func:`flush` everything below a folder, and the folder."""
+    for path in sorted(folder.rglob("*")):
+        flush(path)
+    flush(folder)
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digests_below(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by its path there, in order of path."""
+    return {
+        path.relative_to(folder).as_posix(): sha256_of(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,110 @@
+"""What a task says of each thing that it writes, before anything is written.
+
+Codes are triples as DICOM has them; the folder ``dicom`` turns them into code sequences, other
+formats into words. Nothing here is true of one modality alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Code(NamedTuple):
+    """A coded concept: value, coding scheme designator and meaning."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What numbers are in.
+
+    Attributes:
+        name: as :class:`isocenter.core.volume.Volume` and reports write it, such as "HU".
+        code: UCUM code.
+    """
+
+    name: str
+    code: Code
+
+
+HOUNSFIELD = Unit(name="HU", code=Code("[hnsf'U]", "UCUM", "Hounsfield unit"))
+SQUARE_MICROMETERS_PER_SECOND = Unit(
+    name="µm²/s", code=Code("um2/s", "UCUM", "square micrometer per second")
+)
+NO_UNIT = Unit(name="", code=Code("1", "UCUM", "no units"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesOutput:
+    """An image series.
+
+    Attributes:
+        name: of its folder in the result, and of its values in each slice result.
+        label: in words, for people, such as "Enhanced series".
+        modality: DICOM Modality of the objects written.
+        unit: of the values.
+        derivation: what was done, for Derivation Code Sequence.
+        image_type: value 4 of Image Type, of at most 16 capitals, digits and "_"; "" for none.
+        flag: first words of Series Description and Image Comments, such as "AI ENHANCED".
+        absolute: False writes a change of the source's stored values, so that what does not change
+            stays bit for bit; True writes the values themselves, on any grid.
+        image_flavor: value 3 of Image Type where ``absolute``, such as "AXIAL" or "OTHER".
+    """
+
+    name: str
+    label: str
+    modality: str
+    unit: Unit
+    derivation: Code
+    image_type: str = ""
+    flag: str = "AI DERIVED"
+    absolute: bool = False
+    image_flavor: str = "OTHER"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapOutput:
+    """One number a voxel, such as an uncertainty: a DICOM Parametric Map.
+
+    Attributes:
+        name, label, modality, unit, derivation: as in :class:`SeriesOutput`.
+        content_label: capitals, digits, "_" and space, at most 16.
+        meaning: what a value means, in words; viewers show the first 64 characters.
+        quantity: what is measured, for Quantity Definition Sequence.
+        window: lowest and highest value that a viewer shows at first.
+        flag: first words of Series Description; the content label follows.
+    """
+
+    name: str
+    label: str
+    modality: str
+    unit: Unit
+    derivation: Code
+    content_label: str
+    meaning: str
+    quantity: Code
+    window: tuple[float, float] = (0.0, 100.0)
+    flag: str = "AI"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskOutput:
+    """Yes or no for each voxel: a DICOM Segmentation of one segment.
+
+    Attributes:
+        name, label, derivation: as in :class:`SeriesOutput`.
+        category, kind: Segmented Property Category and Type.
+    """
+
+    name: str
+    label: str
+    derivation: Code
+    category: Code
+    kind: Code
+
+
+Output = SeriesOutput | MapOutput | MaskOutput

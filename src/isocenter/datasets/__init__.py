@@ -1,0 +1,1 @@
+"""Cases, pairs and how they are split by patient."""

@@ -1,0 +1,1 @@
+"""Stored pixels to integers; compressed ones in a process of their own."""

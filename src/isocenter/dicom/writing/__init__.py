@@ -1,0 +1,1 @@
+"""Valid and marked DICOM objects: derived and new series, maps, masks."""

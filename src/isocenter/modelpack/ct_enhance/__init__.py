@@ -1,0 +1,1 @@
+"""The CT enhancement model: posterior mean, bridge, calibrated interval."""

@@ -1,0 +1,155 @@
+"""What a CT enhancement model promises to the task that uses it, whoever wrote the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from isocenter.image.ct_noise import NoiseMeasure
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptedScans:
+    """Ranges the model was trained for; both ends included.
+
+    Attributes:
+        pixel_spacing_mm, field_of_view_mm, slice_thickness_mm: geometry.
+        noise_hu: level of the noise in soft tissue, measured in the image.
+        noise_mean_frequency_per_mm: mean frequency of that noise, which tells how sharp the kernel
+        is.
+    """
+
+    pixel_spacing_mm: Range
+    field_of_view_mm: Range
+    slice_thickness_mm: Range
+    noise_hu: Range
+    noise_mean_frequency_per_mm: Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What the standard-dose scan would show in one slice, (row, column) float32 HU.
+
+    Attributes:
+        mean_hu: posterior mean.
+        lower_hu, upper_hu: calibrated 90 % interval of the standard-dose value of each voxel.
+        state: what the model wants back when it is asked for a sample.
+    """
+
+    mean_hu: NDArray
+    lower_hu: NDArray
+    upper_hu: NDArray
+    state: Any = field(default=None, repr=False)
+
+
+class Enhancer(Protocol):
+    """A model that enhances a slice, seen with its neighbours.
+
+    Attributes:
+        name, version: as the card names it.
+        weights_sha256: digest over everything on disk that decides a pixel.
+        context: neighbouring slices on each side.
+        accepted: scans the model was trained for.
+        card: facts for people, ready for JSON.
+    """
+
+    name: str
+    version: str
+    weights_sha256: str
+    context: int
+    accepted: AcceptedScans
+    card: dict[str, Any]
+
+    def guess_dose_fraction(
+        self, noise: NoiseMeasure, *, slice_thickness_mm: float | None = None
+    ) -> float:
+        """Dose of a scan over the standard dose, from the noise measured in the whole series."""
+        ...
+
+    def estimate(
+        self,
+        window_hu: NDArray,
+        *,
+        spacing_mm: tuple[float, float],
+        dose_fraction: float | None = None,
+    ) -> Estimate:
+        """Judge the middle of (2 * context + 1, row, column) float32 HU slices.
+
+        Args:
+            window_hu: the slices.
+            spacing_mm: row and column spacing.
+            dose_fraction: dose of the scan over the standard dose; where absent the model guesses
+                it from the noise of this slice.
+        """
+        ...
+
+    def sample(
+        self,
+        window_hu: NDArray,
+        estimate: Estimate,
+        *,
+        spacing_mm: tuple[float, float],
+        steps: int,
+        seed: int,
+    ) -> NDArray:
+        """One image of the posterior, (row, column) float32 HU, by ``steps`` steps of a bridge."""
+        ...
+
+
+EVERY_SCAN = AcceptedScans(
+    pixel_spacing_mm=(0.0, float("inf")),
+    field_of_view_mm=(0.0, float("inf")),
+    slice_thickness_mm=(0.0, float("inf")),
+    noise_hu=(0.0, float("inf")),
+    noise_mean_frequency_per_mm=(0.0, float("inf")),
+)
+
+
+class IdentityEnhancer:
+    """Leaves every slice as it is: the measure of what the path around a model does to pixels."""
+
+    name = "identity"
+    version = "1"
+    weights_sha256 = "0" * 64
+    context = 1
+    accepted = EVERY_SCAN
+
+    def __init__(self) -> None:
+        self.card: dict[str, Any] = {
+            "name": self.name,
+            "intended_use": "Checks of the path around a model.",
+            "limits": ["Changes nothing."],
+        }
+
+    def guess_dose_fraction(
+        self, noise: NoiseMeasure, *, slice_thickness_mm: float | None = None
+    ) -> float:
+        """The standard dose."""
+        return 1.0
+
+    def estimate(
+        self,
+        window_hu: NDArray,
+        *,
+        spacing_mm: tuple[float, float],
+        dose_fraction: float | None = None,
+    ) -> Estimate:
+        """The middle slice, three times."""
+        middle = window_hu[len(window_hu) // 2]
+        return Estimate(mean_hu=middle, lower_hu=middle, upper_hu=middle)
+
+    def sample(
+        self,
+        window_hu: NDArray,
+        estimate: Estimate,
+        *,
+        spacing_mm: tuple[float, float],
+        steps: int,
+        seed: int,
+    ) -> NDArray:
+        """The middle slice."""
+        return estimate.mean_hu

@@ -1,0 +1,1 @@
+"""The run that makes the shipped CT enhancement model."""

@@ -1,0 +1,1 @@
+"""What fitting the CT enhancement model needs beyond the loop."""

@@ -1,0 +1,400 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from isocenter.core.errors import ModelRefused
+from isocenter.core.seeds import derived_seed
+from isocenter.image.ct_noise import NoiseMeasure, measure_noise
+from isocenter.modelpack.ct_enhance import model as ct_enhancer
+from isocenter.modelpack.ct_enhance.calibration import CLASSES, Calibration, tissue_classes
+from isocenter.modelpack.ct_enhance.contract import Estimate
+from isocenter.modelpack.ct_enhance.dose_prior import DosePrior
+from isocenter.modelpack.ct_enhance.model import (
+    CHECKSUMS,
+    CtEnhancer,
+    chosen_device,
+    load,
+    save_ct_enhancer,
+    verify,
+    without_pixel_grid,
+    write_checksums,
+)
+
+SPACING_MM = (0.8, 0.8)
+Build = Callable[..., CtEnhancer]
+
+
+def judge(model: CtEnhancer, window: NDArray) -> Estimate:
+    return model.estimate(window, spacing_mm=SPACING_MM)
+
+
+def draw(model: CtEnhancer, window: NDArray, estimate: Estimate, seed: int) -> NDArray:
+    return model.sample(window, estimate, spacing_mm=SPACING_MM, steps=2, seed=seed)
+
+
+@pytest.fixture
+def saved(tmp_path: Path, build_enhancer: Build) -> Path:
+    folder = tmp_path / "model"
+    save_ct_enhancer(build_enhancer(), folder, documents={"README.md": "# Tiny\n"})
+    return folder
+
+
+def change_json(path: Path, **values: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+# estimates and samples
+
+
+def test_an_estimate_has_the_shape_and_type_of_its_slice(
+    build_enhancer: Build, window_hu: NDArray
+) -> None:
+    model = build_enhancer()
+    estimate = judge(model, window_hu)
+    sample = draw(model, window_hu, estimate, 0)
+    for image in (estimate.mean_hu, estimate.lower_hu, estimate.upper_hu, sample):
+        assert image.shape == window_hu.shape[1:]
+        assert image.dtype == np.float32
+        assert np.isfinite(image).all()
+    assert (estimate.lower_hu < estimate.mean_hu).all()
+    assert (estimate.mean_hu < estimate.upper_hu).all()
+
+
+def test_a_network_that_answers_zero_leaves_the_slice_as_it_is(
+    build_enhancer: Build, window_hu: NDArray
+) -> None:
+    assert np.array_equal(judge(build_enhancer(scale=0), window_hu).mean_hu, window_hu[1])
+
+
+def test_calibration_widens_the_interval_as_asked(
+    build_enhancer: Build, window_hu: NDArray, calibration: Callable[..., Calibration]
+) -> None:
+    raw = judge(build_enhancer(), window_hu)
+    wide = judge(build_enhancer(calibration=calibration(1.5, lung=4.0)), window_hu)
+    lung = tissue_classes(raw.mean_hu, spacing_mm=SPACING_MM) == CLASSES.index("lung")
+    factor = np.where(lung, 4.0, 1.5)
+    assert lung.any()
+    assert np.array_equal(wide.mean_hu, raw.mean_hu)
+    for end in ("lower_hu", "upper_hu"):
+        before, after = (getattr(one, end) - one.mean_hu for one in (raw, wide))
+        assert np.allclose(after, factor * before, rtol=1e-4, atol=1e-3)
+
+
+def test_the_interval_is_never_narrower_than_what_was_calibrated(
+    build_enhancer: Build, window_hu: NDArray, calibration: Callable[..., Calibration]
+) -> None:
+    """Calibration divides by at least half an HU, so its factors multiply at least as much."""
+    model = build_enhancer(scale=0, calibration=calibration(3.0))
+    with torch.no_grad():
+        model.mean.network.head.bias[4:] = -20.0  # a spread of nothing
+    raw, _ = model.raw_estimate(window_hu, spacing_mm=SPACING_MM)
+    estimate = judge(model, window_hu)
+    assert max(raw.below.max().item(), raw.above.max().item()) < 0.01
+    assert np.allclose(estimate.mean_hu - estimate.lower_hu, 1.5, atol=1e-3)
+    assert np.allclose(estimate.upper_hu - estimate.mean_hu, 1.5, atol=1e-3)
+
+
+def test_a_spread_that_alternates_between_pixels_is_evened_out() -> None:
+    rows, columns = torch.meshgrid(torch.arange(6.0), torch.arange(8.0), indexing="ij")
+    ramp = (rows + 2 * columns)[None, None]
+    for parity in (rows, columns, rows + columns):
+        grid = 0.5 * (1 - 2 * (parity % 2))[None, None]
+        evened = without_pixel_grid(ramp + grid)[..., 1:-1, 1:-1]
+        assert torch.allclose(evened, ramp[..., 1:-1, 1:-1], atol=1e-5)
+
+
+def test_the_interval_shows_no_pattern_of_the_network(
+    build_enhancer: Build, window_hu: NDArray
+) -> None:
+    model = build_enhancer(scale=0)
+    with torch.no_grad():  # the four places of a pixel-shuffle answer unlike spreads
+        model.mean.network.head.bias[4:8] = torch.tensor([0.0, 1.0, 2.0, 3.0])
+    raw, _ = model.raw_estimate(window_hu, spacing_mm=SPACING_MM)
+    ratio = (raw.below / raw.level)[0, 0, 1:-1, 1:-1]
+    assert ratio.std() / ratio.mean() < 0.01
+
+
+def test_the_mean_holds_the_share_of_noise_that_the_dose_prior_expects(
+    build_enhancer: Build, window_hu: NDArray
+) -> None:
+    model = build_enhancer()
+    raw, noise = model.raw_estimate(window_hu, spacing_mm=SPACING_MM)
+    assert noise == measure_noise(window_hu[1], spacing_mm=SPACING_MM)
+    guess = model.guess_dose_fraction(noise)
+    assert guess == model.dose_prior.expected_fraction(
+        noise.level_hu, noise.mean_frequency_per_mm, None
+    )
+    middle = torch.from_numpy(window_hu[None, 1:2])
+    assert not torch.allclose(raw.anatomy, middle)
+    assert torch.allclose(raw.mean, raw.anatomy + guess * (middle - raw.anatomy), atol=1e-3)
+    assert np.array_equal(judge(model, window_hu).mean_hu, raw.mean[0, 0])
+
+
+@pytest.mark.parametrize("fraction", [0.1, 1.0])
+def test_a_dose_that_is_given_takes_the_place_of_the_guess(
+    build_enhancer: Build, window_hu: NDArray, fraction: float
+) -> None:
+    model = build_enhancer()
+    raw, _ = model.raw_estimate(window_hu, spacing_mm=SPACING_MM, dose_fraction=fraction)
+    middle = torch.from_numpy(window_hu[None, 1:2])
+    assert torch.allclose(raw.mean, raw.anatomy + fraction * (middle - raw.anatomy), atol=1e-3)
+    told = model.estimate(window_hu, spacing_mm=SPACING_MM, dose_fraction=fraction)
+    assert np.array_equal(told.mean_hu, raw.mean[0, 0])
+
+
+def test_the_guess_takes_the_slice_thickness_into_account(build_enhancer: Build) -> None:
+    model = build_enhancer()
+    noise = NoiseMeasure(level_hu=20.0, mean_frequency_per_mm=0.3)
+    thin, thick = (model.guess_dose_fraction(noise, slice_thickness_mm=mm) for mm in (1.0, 8.0))
+    assert thin > thick
+
+
+def test_a_model_of_noisier_standard_doses_keeps_more_of_the_noise(
+    build_enhancer: Build, window_hu: NDArray
+) -> None:
+    models = [build_enhancer(dose_prior=DosePrior(standard_noise_hu=hu)) for hu in (4.0, 16.0)]
+    raw = [model.raw_estimate(window_hu, spacing_mm=SPACING_MM)[0] for model in models]
+    assert torch.equal(raw[0].anatomy, raw[1].anatomy)
+    kept = [(one.mean - one.anatomy).abs().mean().item() for one in raw]
+    assert kept[1] > 1.5 * kept[0] > 0
+
+
+def test_a_slice_whose_noise_cannot_be_measured_gets_the_share_of_the_prior(
+    build_enhancer: Build,
+) -> None:
+    model = build_enhancer()
+    air = np.full((3, 64, 64), -1000, np.float32)
+    raw, noise = model.raw_estimate(air, spacing_mm=SPACING_MM)
+    share = torch.tensor(model.dose_prior.expected_fraction(np.nan, np.nan))
+    assert np.isnan(noise.level_hu)
+    assert torch.allclose(raw.mean, raw.anatomy + share * (-1000 - raw.anatomy), atol=1e-3)
+    assert np.isfinite(judge(model, air).upper_hu).all()
+
+
+def test_a_slice_gets_the_same_texture_alone_or_in_any_order(
+    build_enhancer: Build, window_hu: NDArray
+) -> None:
+    model = build_enhancer()
+    torch.manual_seed(1)
+    alone = draw(model, window_hu, judge(model, window_hu), derived_seed(0, "image", 17))
+    for number in (18, 3):
+        other = draw(model, window_hu, judge(model, window_hu), derived_seed(0, "image", number))
+        assert not np.array_equal(other, alone)
+    torch.manual_seed(2)
+    again = draw(model, window_hu, judge(model, window_hu), derived_seed(0, "image", 17))
+    assert np.array_equal(again, alone)
+
+
+def test_sampling_leaves_global_randomness_alone(build_enhancer: Build, window_hu: NDArray) -> None:
+    model = build_enhancer()
+    before = torch.get_rng_state()
+    draw(model, window_hu, judge(model, window_hu), 5)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_refuses_more_steps_than_the_bridge_runs_in(
+    build_enhancer: Build, window_hu: NDArray
+) -> None:
+    model = build_enhancer()
+    with pytest.raises(ValueError, match=r"within 1\.\.8, got 9"):
+        model.sample(window_hu, judge(model, window_hu), spacing_mm=SPACING_MM, steps=9, seed=0)
+
+
+# on disk and back
+
+
+def test_a_loaded_model_answers_like_the_one_that_was_saved(
+    saved: Path, build_enhancer: Build, window_hu: NDArray
+) -> None:
+    model, loaded = build_enhancer(), load(saved)
+    before, after = judge(model, window_hu), judge(loaded, window_hu)
+    for name in ("mean_hu", "lower_hu", "upper_hu"):
+        assert np.allclose(getattr(before, name), getattr(after, name), rtol=2e-3, atol=0.5)
+    change = np.abs(before.mean_hu - window_hu[1]).mean()
+    assert np.abs(before.mean_hu - after.mean_hu).mean() < 1e-3 * change
+    samples = [draw(one, window_hu, judge(one, window_hu), 5) for one in (model, loaded)]
+    assert np.allclose(*samples, rtol=5e-3, atol=1)
+
+
+def test_a_loaded_model_knows_what_was_saved_with_it(saved: Path, build_enhancer: Build) -> None:
+    model, loaded = build_enhancer(), load(str(saved))
+    for name in ("name", "version", "context", "accepted", "calibration", "dose_prior", "card"):
+        assert getattr(loaded, name) == getattr(model, name)
+    assert loaded.weights_sha256 == verify(saved)
+    assert loaded.texture.scheduler.max_steps == model.texture.scheduler.max_steps
+
+
+def test_a_saved_model_keeps_its_dose_prior(
+    saved: Path, tmp_path: Path, build_enhancer: Build
+) -> None:
+    """Which decides pixels, so it makes another model."""
+    prior = DosePrior(
+        standard_noise_hu=13.0,
+        spread=0.3,
+        frequency_exponent=1.0,
+        thickness_exponent=-0.4,
+        fractions=(0.1, 0.5),
+    )
+    digest = save_ct_enhancer(build_enhancer(dose_prior=prior), tmp_path / "a", documents={})
+    loaded = load(tmp_path / "a")
+    assert loaded.dose_prior == prior
+    assert loaded.dose_prior.fractions == (0.1, 0.5)
+    assert digest != verify(saved)
+
+
+def test_saving_a_loaded_model_makes_the_same_model(saved: Path, tmp_path: Path) -> None:
+    again = save_ct_enhancer(load(saved), tmp_path / "again", documents={})
+    assert again == verify(saved)
+
+
+def test_the_digest_is_the_one_written_and_read(tmp_path: Path, build_enhancer: Build) -> None:
+    digest = save_ct_enhancer(build_enhancer(), tmp_path / "a", documents={})
+    other = save_ct_enhancer(build_enhancer(), tmp_path / "b", documents={"README.md": "text"})
+    assert digest == other == verify(tmp_path / "a") == verify(tmp_path / "b")
+    assert len(digest) == 64
+
+
+DECIDING = [
+    "mean/diffusion_pytorch_model.safetensors",
+    "texture/diffusion_pytorch_model.safetensors",
+    "mean/config.json",
+    "texture/config.json",
+    "scheduler/scheduler_config.json",
+    "model_index.json",
+    "calibration.json",
+]
+
+
+def flip_last_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", DECIDING)
+def test_one_altered_byte_is_refused_and_makes_another_model(saved: Path, name: str) -> None:
+    digest = verify(saved)
+    flip_last_byte(saved / name)
+    with pytest.raises(ModelRefused, match=f"{name} is missing, altered"):
+        load(saved)
+    assert write_checksums(saved) != digest
+
+
+@pytest.mark.parametrize("name", ["card.json", "README.md"])
+def test_a_corrected_card_is_the_same_model_once_it_is_listed(saved: Path, name: str) -> None:
+    digest = verify(saved)
+    flip_last_byte(saved / name)
+    with pytest.raises(ModelRefused, match=name):
+        load(saved)
+    assert write_checksums(saved) == digest
+    assert verify(saved) == digest
+
+
+@pytest.mark.parametrize("name", [*DECIDING, "card.json", CHECKSUMS])
+def test_a_missing_file_is_refused(saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    with pytest.raises(ModelRefused, match=Path(name).name):
+        load(saved)
+
+
+@pytest.mark.parametrize("name", ["extra.py", "mean/extra.bin", f"mean/{CHECKSUMS}"])
+def test_a_file_too_many_is_refused(saved: Path, name: str) -> None:
+    (saved / name).write_text("not listed")
+    with pytest.raises(ModelRefused, match=f"{name} is missing, altered or not listed"):
+        load(saved)
+
+
+@pytest.mark.parametrize("listing", [b"one-word\n", b"\xff\xfe\x00", b"\n\n  \n"])
+def test_a_damaged_list_of_checksums_is_refused(saved: Path, listing: bytes) -> None:
+    (saved / CHECKSUMS).write_bytes(listing)
+    with pytest.raises(ModelRefused):
+        load(saved)
+
+
+def test_a_model_of_another_class_is_refused(saved: Path) -> None:
+    change_json(saved / "model_index.json", _class_name="MrEnhancer")
+    write_checksums(saved)
+    with pytest.raises(ModelRefused, match="holds a MrEnhancer, a CtEnhancer is needed"):
+        load(saved)
+
+
+@pytest.mark.parametrize("text", ["[1]", "{"])
+def test_an_index_that_is_no_object_is_refused(saved: Path, text: str) -> None:
+    (saved / "model_index.json").write_text(text)
+    write_checksums(saved)
+    with pytest.raises(ModelRefused, match=r"model_index\.json"):
+        load(saved)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelRefused, match="isocenter train"):
+        load(tmp_path / "nowhere")
+
+
+# writing whole or not at all
+
+
+@pytest.mark.parametrize("content", [None, "kept"])
+def test_an_existing_folder_is_left_alone(
+    tmp_path: Path, build_enhancer: Build, content: str | None
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    if content:
+        (folder / "file").write_text(content)
+    with pytest.raises(ModelRefused, match="exists already"):
+        save_ct_enhancer(build_enhancer(), folder, documents={})
+    assert [path.name for path in folder.iterdir()] == (["file"] if content else [])
+
+
+def test_nothing_is_left_behind_by_a_failure(
+    tmp_path: Path, build_enhancer: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(ct_enhancer, "write_checksums", full)
+    with pytest.raises(OSError, match="no space"):
+        save_ct_enhancer(build_enhancer(), tmp_path / "model", documents={})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_saved_folder_can_be_read_by_others(saved: Path) -> None:
+    assert saved.stat().st_mode & 0o555 == 0o555
+    assert [path.name for path in saved.parent.iterdir()] == ["model"]
+
+
+def test_a_saved_folder_can_be_moved(saved: Path, tmp_path: Path) -> None:
+    digest = verify(saved)
+    copy = shutil.copytree(saved, tmp_path / "elsewhere")
+    assert load(copy).weights_sha256 == digest
+
+
+# devices
+
+
+def test_a_gpu_that_is_not_there_is_refused(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ModelRefused, match="no GPU is ready; use 'cpu'"):
+        load(saved, device="cuda")
+    assert chosen_device("auto") == chosen_device("cpu") == "cpu"
+
+
+@pytest.mark.gpu
+def test_a_gpu_answers_like_the_processor(saved: Path, window_hu: NDArray) -> None:
+    on_cpu, on_gpu = load(saved), load(saved, device="cuda")
+    before, after = judge(on_cpu, window_hu), judge(on_gpu, window_hu)
+    assert np.allclose(before.mean_hu, after.mean_hu, atol=0.5)
+    samples = [
+        draw(model, window_hu, estimate, 5)
+        for model, estimate in ((on_cpu, before), (on_gpu, after))
+    ]
+    assert np.allclose(*samples, atol=2)

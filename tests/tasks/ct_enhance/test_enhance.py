@@ -1,0 +1,544 @@
+"""From a scan on disk to results on disk: kept numbers, refusals, repeats and interruptions."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from isocenter.core.errors import InputRefused, ModelRefused, OutputRefused, UnsuitableScan
+from isocenter.core.seeds import derived_seed
+from isocenter.dicom.writing.parametric_map import write_parametric_map
+from isocenter.modelpack.ct_enhance.contract import IdentityEnhancer
+from isocenter.tasks.ct_enhance import enhance as enhance_module
+from isocenter.tasks.ct_enhance.enhance import (
+    EnhanceSettings,
+    enhance,
+    enhanced_slices,
+    parse_strength,
+    resolve_device,
+)
+
+Make = Callable[..., Any]
+Trunk = Callable[..., Path]
+
+
+def stored_by_position(folder: Path) -> NDArray:
+    """Stored integers of a series, (slice, row, column), ordered along the table."""
+    slices = []
+    for path in folder.glob("*.dcm"):
+        dataset = pydicom.dcmread(path)
+        pixels = dataset.pixel_array.astype(np.int64)
+        if pixels.ndim == 2:
+            slices.append((float(dataset.ImagePositionPatient[2]), pixels))
+            continue
+        for frame, groups in zip(pixels, dataset.PerFrameFunctionalGroupsSequence, strict=True):
+            position = groups.PlanePositionSequence[0].ImagePositionPatient
+            slices.append((float(position[2]), frame))
+    return np.stack([pixels for _, pixels in sorted(slices, key=lambda pair: pair[0])])
+
+
+def uids_and_pixels(folder: Path) -> dict[str, bytes]:
+    """SOP Instance UID and pixel bytes of every object of a result."""
+    objects = [pydicom.dcmread(path) for path in sorted(folder.rglob("*.dcm"))]
+    return {
+        each.SOPInstanceUID: each[
+            "FloatPixelData" if "FloatPixelData" in each else "PixelData"
+        ].value
+        for each in objects
+    }
+
+
+@pytest.fixture
+def empty_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing, where the report is not what is tested."""
+    monkeypatch.setattr("isocenter.tasks.report.page.write_report", lambda _, path: path.touch())
+
+
+# Streaming
+
+
+def test_every_slice_sees_its_neighbors_and_edges_repeat(make_scan: Make, doubles: Any) -> None:
+    scan, model = make_scan(shape=(4, 8, 8)), doubles.ModelDouble(context=2)
+    assert len(list(enhanced_slices(scan, model, EnhanceSettings()))) == 4
+    wanted = ([0, 0, 0, 1, 2], [0, 0, 1, 2, 3], [0, 1, 2, 3, 3], [1, 2, 3, 3, 3])
+    for window, places in zip(model.windows, wanted, strict=True):
+        np.testing.assert_array_equal(window, scan.array[places])
+
+
+def test_a_single_slice_is_enhanced(make_scan: Make, doubles: Any) -> None:
+    scan = make_scan(shape=(1, 8, 8))
+    (piece,) = enhanced_slices(scan, doubles.ModelDouble(context=2), EnhanceSettings())
+    assert piece.image_hu.shape == (8, 8)
+
+
+def test_every_slice_is_read_once(make_scan: Make, doubles: Any) -> None:
+    scan = make_scan(shape=(7, 8, 8))
+    read, images = [], scan.array
+    scan.image_hu = lambda index: (read.append(index), images[index])[1]
+    list(enhanced_slices(scan, doubles.ModelDouble(context=2), EnhanceSettings()))
+    assert read == list(range(7))
+
+
+def test_the_model_sees_air_where_nothing_was_measured(make_scan: Make, doubles: Any) -> None:
+    scan, model = make_scan(shape=(2, 8, 8)), doubles.ModelDouble()
+    scan.array[:, 0, 0] = -3024
+    pieces = list(enhanced_slices(scan, model, EnhanceSettings()))
+    assert all(window[:, 0, 0].tolist() == [-1000] * 3 for window in model.windows)
+    assert all(piece.image_hu[0, 0] == -3024 for piece in pieces)
+    assert all(piece.half_width_hu[0, 0] == 0 for piece in pieces)
+
+
+@pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])
+def test_strength_blends_from_mean_to_sample(
+    make_scan: Make, doubles: Any, strength: float
+) -> None:
+    scan, model = make_scan(shape=(2, 16, 16)), doubles.ModelDouble()
+    mean, mixed, sample = (
+        next(enhanced_slices(scan, model, EnhanceSettings(strength=value, seed=5))).image_hu
+        for value in (0.0, strength, 1.0)
+    )
+    np.testing.assert_allclose(mixed, mean + strength * (sample - mean), atol=1e-3)
+    assert np.std(sample - mean) == pytest.approx(8, rel=0.2)
+
+
+def test_averaging_samples_leaves_less_noise(make_scan: Make, doubles: Any) -> None:
+    scan, model = make_scan(shape=(1, 64, 64)), doubles.ModelDouble()
+    mean, few, many = (
+        next(enhanced_slices(scan, model, EnhanceSettings(strength=s, samples=n))).image_hu
+        for s, n in ((0.0, 1), (1.0, 1), (1.0, 16))
+    )
+    assert np.std(many - mean) == pytest.approx(np.std(few - mean) / 4, rel=0.1)
+
+
+def test_seeds_belong_to_slice_and_sample(make_scan: Make, doubles: Any) -> None:
+    model = doubles.ModelDouble()
+    list(
+        enhanced_slices(
+            make_scan(shape=(2, 8, 8)), model, EnhanceSettings(strength=1.0, samples=2, seed=9)
+        )
+    )
+    assert model.seeds == [
+        derived_seed(9, "slice", index, "sample", number) for index in (0, 1) for number in (0, 1)
+    ]
+
+
+def test_strength_zero_draws_no_sample(make_scan: Make, doubles: Any) -> None:
+    model = doubles.ModelDouble()
+    list(enhanced_slices(make_scan(shape=(2, 8, 8)), model, EnhanceSettings(samples=4)))
+    assert model.seeds == []
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_model_that_gives_no_numbers_is_refused(
+    make_scan: Make, doubles: Any, broken: float
+) -> None:
+    class Broken(doubles.ModelDouble):
+        def estimate(self, window_hu: Any, **options: Any) -> Any:
+            estimate = super().estimate(window_hu, **options)
+            estimate.mean_hu[0, 0] = broken
+            return estimate
+
+    with pytest.raises(ModelRefused, match="no finite image"):
+        list(enhanced_slices(make_scan(shape=(2, 8, 8)), Broken(), EnhanceSettings()))
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("low", 0.25), ("Medium", 0.5), ("high", 1.0), (0, 0.0), (1.0, 1.0), ("0.3", 0.3)],
+)
+def test_strength_has_names_and_numbers(text: Any, value: float) -> None:
+    assert parse_strength(text) == value
+
+
+@pytest.mark.parametrize("text", ["strong", "", None, [1]])
+def test_other_strengths_are_refused(text: Any) -> None:
+    with pytest.raises(InputRefused, match=r"low \(0.25\), medium \(0.5\), high \(1\)"):
+        parse_strength(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("strength", -0.1),
+        ("strength", 1.1),
+        ("strength", float("nan")),
+        ("samples", 0),
+        ("samples", 1.5),
+        ("steps", 0),
+        ("steps", 9),
+        ("seed", -1),
+        ("seed", True),
+    ],
+)
+def test_settings_outside_their_range_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(InputRefused, match=name):
+        EnhanceSettings(**{name: value})
+
+
+def test_unknown_devices_are_refused() -> None:
+    assert resolve_device("cpu") == "cpu"
+    assert resolve_device("auto") in ("cpu", "cuda")
+    for name in ("tpu", "cuda:", "CPU", ""):
+        with pytest.raises(InputRefused, match="cpu, cuda, cuda:N or auto"):
+            resolve_device(name)
+
+
+# The quantity contract
+
+
+@settings(
+    max_examples=8,
+    phases=[Phase.generate],  # a smaller example says no more and takes minutes
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    slope=st.sampled_from([1.0, 0.5, 2.0, 0.001, 1.00001, 0.3333333]),
+    intercept=st.sampled_from([-1024.0, 0.0, -8192.5, 17.25]),
+    bits=st.sampled_from([(16, 12), (16, 16), (16, 10), (8, 8)]),
+    signed=st.booleans(),
+    enhanced=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_an_identity_model_returns_every_stored_value(
+    tmp_path_factory: pytest.TempPathFactory,
+    empty_report: None,
+    write_classic_ct: Make,
+    write_enhanced_ct: Make,
+    slope: float,
+    intercept: float,
+    bits: tuple[int, int],
+    signed: bool,
+    enhanced: bool,
+    seed: int,
+) -> None:
+    allocated, stored_bits = bits if not enhanced else (16, max(bits[1], 12))
+    folder = tmp_path_factory.mktemp("scan")
+    low = -(2 ** (stored_bits - 1)) if signed else 0
+    stored = np.random.default_rng(seed).integers(low, low + 2**stored_bits, (3, 20, 18))
+    write = write_enhanced_ct if enhanced else write_classic_ct
+    written = write(
+        folder=folder / "in",
+        stored=stored,
+        slope=slope,
+        intercept=intercept,
+        bits_allocated=allocated,
+        bits_stored=stored_bits,
+        signed=signed,
+        seed=seed,
+    )
+    result = enhance(
+        written.folder, folder / "out", strength=0.7, model=IdentityEnhancer(), force=True
+    )
+    np.testing.assert_array_equal(stored_by_position(result.series_folder), stored)
+
+
+def test_padding_stays_as_it_is(trunk_on_disk: Trunk, doubles: Any, tmp_path: Path) -> None:
+    def outside_circle(dataset: Any, index: int) -> None:
+        pixels = np.frombuffer(dataset.PixelData, "<i2").reshape(96, 96).copy()
+        pixels[:5] = -2000
+        dataset.PixelData = pixels.tobytes()
+
+    scan = trunk_on_disk(tmp_path / "in", padding=-2000, edit=outside_circle)
+    result = enhance(scan, tmp_path / "out", strength=1.0, model=doubles.ModelDouble())
+    pixels = stored_by_position(result.series_folder)
+    assert (pixels[:, :5] == -2000).all()
+    assert (pixels[:, 5:] != -2000).all()
+    content = json.loads((result.folder / "record.json").read_text())
+    assert content["observations"]["num_unmeasured"] == 6 * 5 * 96
+
+
+# Results
+
+
+def test_results_lie_where_the_docs_say(trunk_on_disk: Trunk, doubles: Any, tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    result = enhance(
+        trunk_on_disk(tmp_path / "in"),
+        tmp_path / "out",
+        model=doubles.ModelDouble(),
+        progress=lambda done, total: calls.append((done, total)),
+    )
+    assert result.folder == tmp_path / "out"
+    assert sorted(path.name for path in result.folder.iterdir()) == [
+        "enhanced",
+        "record.json",
+        "report.html",
+        "uncertainty",
+    ]
+    assert [path.name for path in sorted(result.series_folder.iterdir())] == [
+        f"IM{number:04d}.dcm" for number in range(1, 7)
+    ]
+    assert result.uncertainty_files
+    assert all(path.exists() for path in (*result.uncertainty_files, result.report))
+    assert calls == [(done, 6) for done in range(7)]
+    assert not result.already_there
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_the_uncertainty_is_half_of_the_interval_in_hu(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    result = enhance(trunk_on_disk(tmp_path / "in"), tmp_path / "out", model=doubles.ModelDouble())
+    (path,) = result.uncertainty_files
+    dataset = pydicom.dcmread(path)
+    values = np.frombuffer(dataset.FloatPixelData, "<f4")
+    np.testing.assert_allclose(values, 10.0, atol=1e-4)
+    assert dataset.NumberOfFrames == 6
+
+
+def test_the_report_and_record_name_no_patient(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    scan = trunk_on_disk(tmp_path / "Doe_Jane", seed=4321)
+    result = enhance(scan, tmp_path / "out", model=doubles.ModelDouble())
+    source = pydicom.dcmread(next(scan.glob("*.dcm")))
+    for path in (result.report, result.folder / "record.json"):
+        text = path.read_text()
+        for secret in ("Phantom", "SEED4321", "Doe_Jane", source.StudyInstanceUID):
+            assert secret not in text
+
+
+def test_a_scan_outside_the_range_leaves_nothing(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    model = doubles.ModelDouble(accepted=doubles.Accepted(pixel_spacing_mm=(0.5, 1.0)))
+    with pytest.raises(UnsuitableScan) as refusal:
+        enhance(trunk_on_disk(tmp_path / "in"), tmp_path / "out", model=model)
+    assert refusal.value.reason == "pixel_spacing"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+def test_force_writes_the_warning_everywhere(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    model = doubles.ModelDouble(accepted=doubles.Accepted(pixel_spacing_mm=(0.5, 1.0)))
+    result = enhance(trunk_on_disk(tmp_path / "in"), tmp_path / "out", model=model, force=True)
+    (warning,) = result.warnings
+    assert "3.500 mm" in warning
+    assert "3.500 mm" in result.report.read_text()
+    assert warning in json.loads((result.folder / "record.json").read_text())["record"]["warnings"]
+    for path in result.folder.rglob("*.dcm"):
+        assert "3.500 mm" in str(pydicom.dcmread(path)), path.name
+
+
+# Again
+
+
+def test_the_same_run_again_returns_what_is_there(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    scan, model = trunk_on_disk(tmp_path / "in"), doubles.ModelDouble()
+    first = enhance(scan, tmp_path / "out", model=model, seed=1)
+    times = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
+    again = enhance(scan, tmp_path / "out", model=model, seed=1)
+    assert again.already_there
+    assert again.record == first.record
+    assert again.uncertainty_files == first.uncertainty_files
+    assert times == {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
+
+
+def test_another_setting_does_not_overwrite(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    scan, model = trunk_on_disk(tmp_path / "in"), doubles.ModelDouble()
+    enhance(scan, tmp_path / "out", model=model, seed=1)
+    with pytest.raises(OutputRefused, match="another scan, model or setting"):
+        enhance(scan, tmp_path / "out", model=model, seed=2)
+
+
+def test_a_folder_in_use_is_refused(trunk_on_disk: Trunk, doubles: Any, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputRefused, match="new or an empty folder"):
+        enhance(trunk_on_disk(tmp_path / "in"), tmp_path / "out", model=doubles.ModelDouble())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_another_place_gets_the_same_uids_and_pixels(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    scan, model = trunk_on_disk(tmp_path / "in"), doubles.ModelDouble()
+    here, there, other = (
+        uids_and_pixels(enhance(scan, tmp_path / name, model=model, strength=1, seed=seed).folder)
+        for name, seed in (("here", 1), ("there", 1), ("other", 2))
+    )
+    assert here == there
+    assert here.keys().isdisjoint(other.keys())
+
+
+# Interruptions
+
+PROGRAM = Path(__file__).parents[1] / "model_double.py"
+
+
+def start(scan: Path, output: Path, *moments: str) -> subprocess.Popen[bytes]:
+    """Enhance elsewhere, in one process a moment that kills itself there."""
+    return subprocess.Popen(
+        [sys.executable, PROGRAM, scan, output, *moments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def same_as_undisturbed(scan: Path, output: Path, model: Any) -> bool:
+    """Run again for ``output``, and elsewhere; are UIDs and pixels the same?"""
+    again, whole = (
+        enhance(scan, place, strength=0.5, seed=3, model=model)
+        for place in (output, output.with_name("whole"))
+    )
+    return uids_and_pixels(again.folder) == uids_and_pixels(whole.folder)
+
+
+def test_killed_at_any_moment_it_leaves_no_result_and_the_next_run_completes(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    scan, output = trunk_on_disk(tmp_path / "in"), tmp_path / "out"
+    assert start(scan, output, "3", "rename").wait() == 0
+    assert not output.exists()
+    assert len(list(tmp_path.glob(".out.partial-*"))) == 1
+    assert same_as_undisturbed(scan, output, doubles.ModelDouble())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_there_is_all_or_nothing(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    scan = trunk_on_disk(tmp_path / "in")
+    began = time.monotonic()
+    assert start(scan, tmp_path / "undisturbed").wait() == 0
+    needed = time.monotonic() - began
+    moments = np.random.default_rng(0).uniform(0.3, 1.1, 12) * needed
+    for number, moment in enumerate(moments):
+        output = tmp_path / f"out{number}"
+        process = start(scan, output)
+        time.sleep(moment)
+        process.kill()
+        process.wait()
+        assert not output.exists() or len(list(output.rglob("*.dcm"))) == 7
+    assert same_as_undisturbed(scan, tmp_path / "out0", doubles.ModelDouble())
+
+
+def test_an_error_halfway_leaves_nothing(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        enhance(
+            trunk_on_disk(tmp_path / "in"),
+            tmp_path / "out",
+            model=doubles.ModelDouble(),
+            progress=stop,
+        )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+def test_a_full_disk_is_said_in_words(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(enhance_module, "write_record", full)
+    with pytest.raises(OutputRefused, match="the disk is full"):
+        enhance(trunk_on_disk(tmp_path / "in"), tmp_path / "out", model=doubles.ModelDouble())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+# Memory
+
+
+def peak_bytes(scan: Path, output: Path, model: Any) -> int:
+    """Most memory held at once; garbage of earlier tests, or not yet collected, does not count."""
+    gc.collect()
+    gc.freeze()
+    tracemalloc.start()
+    try:
+        enhance(scan, output, model=model, progress=lambda *_: gc.collect())
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        gc.unfreeze()
+
+
+def test_memory_does_not_grow_with_the_series(
+    trunk_on_disk: Trunk, tmp_path: Path, empty_report: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Both series are longer than everything that is held back on purpose.
+    monkeypatch.setattr("isocenter.tasks.ct_enhance.observations.MOST_OBSERVED_SLICES", 4)
+    monkeypatch.setitem(write_parametric_map.__kwdefaults__, "chunk", 4)
+    model = IdentityEnhancer()
+    short, long = (
+        trunk_on_disk(tmp_path / f"in{count}", shape=(count, 96, 96), seed=count)
+        for count in (8, 24)
+    )
+    enhance(short, tmp_path / "warm-up", model=model)
+    growth = peak_bytes(long, tmp_path / "long", model) - peak_bytes(
+        short, tmp_path / "short", model
+    )
+    # What is known of each slice grows; one kept image a slice would double this.
+    assert growth < 16 * 96 * 96 * 4
+
+
+def test_a_known_dose_reaches_the_model(make_scan: Make, doubles: Any) -> None:
+    model = doubles.ModelDouble()
+    list(enhanced_slices(make_scan(shape=(2, 8, 8)), model, EnhanceSettings(dose_fraction=0.25)))
+    assert model.dose_fractions == [0.25, 0.25]
+
+
+def test_a_dose_that_is_not_known_is_guessed_once_from_the_whole_series(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    """And the record holds the guess, so that a run with it as a setting is the same run."""
+    scan = trunk_on_disk(tmp_path / "in")
+    model = doubles.ModelDouble()
+    result = enhance(scan, tmp_path / "out", model=model)
+    assert len(model.guessed_from) == 1
+    noise_hu, thickness_mm = model.guessed_from[0]
+    assert noise_hu > 0
+    assert thickness_mm is not None
+    assert set(model.dose_fractions) == {0.31}
+    assert result.record.settings["dose_fraction"] == 0.31
+    page = result.report.read_text()
+    assert "31 % of a standard dose" in page
+    assert "--dose-fraction 0.31" in page
+    told = enhance(scan, tmp_path / "out", model=model, dose_fraction=0.31)
+    assert told.already_there
+
+
+@pytest.mark.parametrize("dose_fraction", [0.0, -0.1, 1.5, float("nan")])
+def test_an_impossible_dose_is_refused(dose_fraction: float) -> None:
+    with pytest.raises(InputRefused, match="dose_fraction"):
+        EnhanceSettings(dose_fraction=dose_fraction)
+
+
+def test_air_is_made_no_lower_than_scanners_store_it(make_scan: Make, doubles: Any) -> None:
+    class Lower(doubles.ModelDouble):  # type: ignore[misc, name-defined]
+        def estimate(self, window_hu: Any, **options: Any) -> Any:
+            estimate = super().estimate(window_hu, **options)
+            estimate.mean_hu = window_hu[self.context] - 2000
+            return estimate
+
+    scan = make_scan(shape=(1, 8, 8))
+    (piece,) = enhanced_slices(scan, Lower(), EnhanceSettings())
+    assert np.array_equal(piece.image_hu, np.minimum(piece.before_hu, -1024))
