@@ -39,9 +39,9 @@ def noise_of(
     **settings: Any,
 ) -> Any:
     """(realization, row, column)."""
-    settings = {"photons": 1e5, "geometry": GEOMETRY, "bow_tie": None} | settings
+    options: dict[str, Any] = {"photons": 1e5, "geometry": GEOMETRY, "bow_tie": None}
     stack = np.broadcast_to(image_hu, (realizations, *image_hu.shape))
-    simulator = DoseSimulator(stack, spacing_mm=SPACING_MM, **settings)
+    simulator = DoseSimulator(stack, spacing_mm=SPACING_MM, **options | settings)
     return simulator.noise_hu(dose_fraction, kernel, np.random.default_rng(5))
 
 
@@ -209,7 +209,7 @@ def test_coarse_line_integrals_are_close_to_fine_ones() -> None:
 
 
 def test_same_generator_same_scan() -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "spacing_mm": SPACING_MM,
         "dose_fraction": 0.3,
         "kernel": KERNELS["B30f"],

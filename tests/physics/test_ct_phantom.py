@@ -54,7 +54,7 @@ def test_anatomy_changes_smoothly_from_slice_to_slice() -> Any:
 
 
 def test_arms_lie_beside_the_body() -> None:
-    wide = {"shape": (1, 128, 192), "spacing_mm": (3.0, 2.97, 2.97)}
+    wide: dict[str, Any] = {"shape": (1, 128, 192), "spacing_mm": (3.0, 2.97, 2.97)}
     with_arms, without = (body_phantom(0, arms=arms, **wide) for arms in (True, False))
     changed = np.abs(with_arms - without)[0].max(axis=0) > 100
     assert changed[:40].any()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import generate_uid
+from pydicom.uid import UID, generate_uid
 
 from isocenter.core.errors import SeriesChoiceNeeded, UnreadableInput, UnsuitableScan
 from isocenter.dicom.reading import series as series_module
@@ -121,7 +121,7 @@ def _rewrite(path: Any, values: Any) -> None:
     try:
         setting(**values)(dataset, 0)
         if values.get("SOPInstanceUID") == "":
-            dataset.file_meta.MediaStorageSOPInstanceUID = "1.2"
+            dataset.file_meta.MediaStorageSOPInstanceUID = UID("1.2")
         dataset.save_as(path, enforce_file_format=False)
     finally:
         config.settings.writing_validation_mode = previous
@@ -405,4 +405,4 @@ def test_many_series_are_listed_in_short_those_that_fit_first(
 
 def test_a_wrong_run_is_a_mistake_of_the_caller(tmp_path: Any) -> None:
     with pytest.raises(ValueError, match='"all" or "largest"'):
-        open_ct_series(tmp_path, run="longest")
+        open_ct_series(tmp_path, run=cast(Any, "longest"))

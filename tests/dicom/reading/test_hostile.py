@@ -191,7 +191,13 @@ def codestream(write_classic_ct: Any, syntax: Any) -> bytes:
     return open_ct_series(scan.folder)._raw(0)
 
 
-FRAME = {"rows": 40, "columns": 36, "bits_allocated": 16, "bits_stored": 16, "signed": True}
+FRAME: dict[str, Any] = {
+    "rows": 40,
+    "columns": 36,
+    "bits_allocated": 16,
+    "bits_stored": 16,
+    "signed": True,
+}
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1])

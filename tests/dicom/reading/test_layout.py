@@ -115,7 +115,7 @@ def test_one_of_many_frames_is_read_alone(write_enhanced_ct: Any, monkeypatch: A
     read = []
 
     class Counting(io.FileIO):
-        def read(self, size: int = -1) -> bytes:
+        def read(self, size: int | None = -1) -> bytes:
             read.append(size)
             return super().read(size)
 

@@ -76,7 +76,7 @@ def scans(
 
     padded = stored(1)
     padded[:, :20, :20] = -2000
-    wanted = {
+    wanted: dict[str, tuple[Callable[..., Any], dict[str, Any], list[str]]] = {
         "mean": (write_classic_ct, {"stored": stored(0)}, []),
         "blend": (
             write_classic_ct,
@@ -110,7 +110,7 @@ def test_stored_results_are_equal_to_the_last_bit(
 ) -> None:
     scan, options = scans[name]
     result = tmp_path / f"{name} result"
-    command = [sys.executable, "-m", "isocenter", "enhance", scan, "-o", result, *options]
+    command = [sys.executable, "-m", "isocenter", "enhance", str(scan), "-o", str(result), *options]
     done = subprocess.run(
         command, env=os.environ | EVERY_PROCESSOR, capture_output=True, text=True, check=False
     )
