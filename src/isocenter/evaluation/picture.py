@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,18 +15,33 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.gridspec import SubplotSpec
 
-    from isocenter.evaluation.comparison import Comparison, Example, NoiseComparison
     from isocenter.evaluation.ct import (
+        NoiseComparison,
         Region,
         Sharpness,
         TissueBias,
         TransferFunction,
     )
+    from isocenter.evaluation.findings import Example, Findings
 
-# Name, level and width in HU, and half the width of the difference beside it.
-WINDOWS = (
-    ("soft tissue 400/40", 40.0, 400.0, 100.0),
-    ("lung 1500/\N{MINUS SIGN}600", -600.0, 1500.0, 300.0),
+
+class Window(NamedTuple):
+    """How images are shown, in their unit.
+
+    Attributes:
+        low, high: black and white.
+        reach: half the width of the difference shown beside.
+    """
+
+    name: str
+    low: float
+    high: float
+    reach: float
+
+
+CT_WINDOWS = (
+    Window("soft tissue 400/40", -160.0, 240.0, 100.0),
+    Window("lung 1500/\N{MINUS SIGN}600", -1350.0, 150.0, 300.0),
 )
 # Told apart by people who cannot tell red from green (Okabe and Ito, 2008).
 REFERENCE_COLOR, TEST_COLOR, DIFFERENCE_COLOR = "#404040", "#D55E00", "#999999"
@@ -36,15 +51,19 @@ _WIDTH, _CURVES_HEIGHT, _GAP, _HEADING, _FOOT = 16.5, 3.9, 0.55, 1.05, 0.6
 _LEFT, _RIGHT = 0.045, 0.965
 
 
-def draw(comparison: Comparison) -> Figure:
+def draw(comparison: Findings) -> Figure:
     """A page of a comparison; save it with ``savefig``."""
+    windows = _windows_of(comparison)
     image_height = _image_height(comparison.example)
-    heights = [image_height, _GAP, image_height, 1.3 * _GAP, _CURVES_HEIGHT]
+    is_ct = comparison.unit == "HU"
+    heights = [image_height, _GAP] * len(windows)
+    if is_ct:
+        heights = [*heights[:-1], 1.3 * _GAP, _CURVES_HEIGHT]
     height = sum(heights) + _HEADING + _FOOT
     figure = Figure(figsize=(_WIDTH, height), facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        5,
+        len(heights),
         1,
         height_ratios=heights,
         hspace=0,
@@ -54,10 +73,19 @@ def draw(comparison: Comparison) -> Figure:
         bottom=_FOOT / height,
     )
     _write_heading(figure, comparison)
-    for row, window in zip((0, 2), WINDOWS, strict=True):
-        _draw_images(figure, grid[row], comparison, window, with_regions=row == 0)
-    _draw_curves(figure, grid[4], comparison)
+    for number, window in enumerate(windows):
+        _draw_images(figure, grid[2 * number], comparison, window, with_regions=number == 0)
+    if is_ct:
+        _draw_curves(figure, grid[4], comparison)
     return figure
+
+
+def _windows_of(comparison: Findings) -> tuple[Window, ...]:
+    """CT's own windows, or the range of the first protocol."""
+    if comparison.unit == "HU":
+        return CT_WINDOWS
+    protocol = comparison.fidelity[0].protocol
+    return (Window(protocol.name, protocol.low, protocol.high, 0.1 * protocol.data_range),)
 
 
 def _image_height(example: Example) -> float:
@@ -68,7 +96,7 @@ def _image_height(example: Example) -> float:
     return shape * _WIDTH * (_RIGHT - _LEFT) / 3.1
 
 
-def _write_heading(figure: Figure, comparison: Comparison) -> None:
+def _write_heading(figure: Figure, comparison: Findings) -> None:
     top, line = 1 - 0.3 / figure.get_figheight(), 0.28 / figure.get_figheight()
     figure.text(_LEFT, top, "Test against reference", fontsize=19, weight="bold", va="center")
     num_pairs, (of_reference, of_test) = len(comparison.pairs), comparison.num_slices
@@ -79,7 +107,7 @@ def _write_heading(figure: Figure, comparison: Comparison) -> None:
     scores = [
         f"{score.protocol.name}: "
         + ("identical" if math.isinf(score.psnr_db) else f"PSNR {score.psnr_db:.1f} dB")
-        + f", SSIM {score.ssim:.3f}, RMSE {score.rmse_hu:.1f} HU"
+        + f", SSIM {score.ssim:.3f}, RMSE {score.rmse:.1f} {comparison.unit}".rstrip()
         for score in comparison.fidelity
     ]
     where = f"   ({protocols.pop()})" if len(protocols) == 1 else ""
@@ -89,18 +117,17 @@ def _write_heading(figure: Figure, comparison: Comparison) -> None:
 def _draw_images(
     figure: Figure,
     place: SubplotSpec,
-    comparison: Comparison,
-    window: tuple[str, float, float, float],
+    comparison: Findings,
+    window: Window,
     *,
     with_regions: bool,
 ) -> None:
-    name, level, width, reach = window
+    name, low, high, reach = window
     example = comparison.example
     box = _around_body(example)
     layout = place.subgridspec(1, 4, width_ratios=(1, 1, 1, 0.03), wspace=0.03)
     panels: Any = layout.subplots()
-    low, high = level - width / 2, level + width / 2
-    reference, test = example.reference_hu[box], example.test_hu[box]
+    reference, test = example.reference[box], example.test[box]
     aspect = example.spacing_mm[0] / example.spacing_mm[1]
     for axes, image, title in zip(panels, (reference, test), ("Reference", "Test"), strict=False):
         axes.imshow(image, cmap="gray", vmin=low, vmax=high, aspect=aspect)
@@ -108,7 +135,9 @@ def _draw_images(
     difference = panels[2].imshow(
         test - reference, cmap="gray", vmin=-reach, vmax=reach, aspect=aspect
     )
-    panels[2].set_title(f"Test \N{MINUS SIGN} reference, ±{reach:g} HU", fontsize=12)
+    panels[2].set_title(
+        f"Test \N{MINUS SIGN} reference, ±{reach:g} {comparison.unit}".rstrip(), fontsize=12
+    )
     for axes in panels[:3]:
         axes.set_axis_off()
     bar = figure.colorbar(difference, cax=panels[3])
@@ -155,7 +184,7 @@ def _outline(
             )
 
 
-def _draw_curves(figure: Figure, place: SubplotSpec, comparison: Comparison) -> None:
+def _draw_curves(figure: Figure, place: SubplotSpec, comparison: Findings) -> None:
     panels = place.subgridspec(1, 4, width_ratios=(1.2, 0.42, 1.2, 1.1), wspace=0.26)
     _draw_spectra(
         figure.add_subplot(panels[0]), comparison.noise, comparison.example.reference_index

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from isocenter.core.progress import Progress, silent
 from isocenter.core.seeds import derived_seed, generator_for
+from isocenter.core.spread import spread_evenly
 from isocenter.core.volume import Volume
 from isocenter.evaluation.lesions.lesions import (
     LESION_KINDS,
@@ -161,7 +163,7 @@ def detectability_study(
     observer: HotellingObserver | None = None,
     resamples: int = 200,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> DetectabilityTable:
     """d' of known lesions at full dose, at low dose, after each process and after a plain blur.
 
@@ -183,7 +185,7 @@ def detectability_study(
     """
     observer = observer or HotellingObserver()
     if slices is None:
-        slices = [_spread(len(scan.array), slices_per_scan) for scan in scans]
+        slices = [spread_evenly(len(scan.array), slices_per_scan) for scan in scans]
     work = [
         (number, index, repeat)
         for number, indices in enumerate(slices)
@@ -192,6 +194,8 @@ def detectability_study(
     ]
     images = _controls(blur_mm) | dict(processors)
     pairs = []
+    tell = progress or silent
+    tell(0, len(work))
     for done, (number, index, repeat) in enumerate(work):
         run_seed = derived_seed(seed, number, index, repeat)
         lesions = plan_lesions(
@@ -205,8 +209,7 @@ def detectability_study(
         )
         slab = slab_around(scans[number], index, context=context)
         pairs.append(_read_slab(slab, lesions, degrade, images, observer, run_seed))
-        if progress is not None:
-            progress(done + 1, len(work))
+        tell(done + 1, len(work))
     spacing = scans[0].geometry.spacing_mm[1:]
     return _table(_merge(pairs), observer, spacing, LOW_DOSE, resamples, seed)
 
@@ -271,11 +274,6 @@ def _controls(blur_mm: Sequence[float]) -> dict[str, Process]:
         )
 
     return {f"gaussian blur {sigma:g} mm": blur(sigma) for sigma in blur_mm}
-
-
-def _spread(num_slices: int, wanted: int) -> list[int]:
-    """Indices spread evenly, away from both ends."""
-    return sorted({int((k + 0.5) * num_slices / wanted) for k in range(wanted)})
 
 
 def _central(image_hu: NDArray) -> NDArray:
