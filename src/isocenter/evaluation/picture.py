@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from isocenter.evaluation.plots import EDGE_COLORS, curves_of, dress, plot_spectra, say
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.gridspec import SubplotSpec
@@ -43,9 +45,6 @@ CT_WINDOWS = (
     Window("soft tissue 400/40", -160.0, 240.0, 100.0),
     Window("lung 1500/\N{MINUS SIGN}600", -1350.0, 150.0, 300.0),
 )
-# Told apart by people who cannot tell red from green (Okabe and Ito, 2008).
-REFERENCE_COLOR, TEST_COLOR, DIFFERENCE_COLOR = "#404040", "#D55E00", "#999999"
-EDGE_COLORS = ("#0072B2", "#009E73", "#CC79A7")
 _MARGIN_MM = 12.0
 _WIDTH, _CURVES_HEIGHT, _GAP, _HEADING, _FOOT = 16.5, 3.9, 0.55, 1.05, 0.6
 _LEFT, _RIGHT = 0.045, 0.965
@@ -90,7 +89,7 @@ def _windows_of(comparison: Findings) -> tuple[Window, ...]:
 
 def _image_height(example: Example) -> float:
     """Height in inches at which three images side by side fill the width of the page."""
-    box = _around_body(example)
+    box = around_body(example)
     rows, columns = ((part.stop - part.start) for part in box)
     shape = rows * example.spacing_mm[0] / (columns * example.spacing_mm[1])
     return shape * _WIDTH * (_RIGHT - _LEFT) / 3.1
@@ -124,7 +123,7 @@ def _draw_images(
 ) -> None:
     name, low, high, reach = window
     example = comparison.example
-    box = _around_body(example)
+    box = around_body(example)
     layout = place.subgridspec(1, 4, width_ratios=(1, 1, 1, 0.03), wspace=0.03)
     panels: Any = layout.subplots()
     reference, test = example.reference[box], example.test[box]
@@ -147,7 +146,7 @@ def _draw_images(
         _outline(panels[0], comparison.noise.regions, example.reference_index, box)
 
 
-def _around_body(example: Example) -> tuple[slice, slice]:
+def around_body(example: Example) -> tuple[slice, slice]:
     """The body with a margin, so that little of the page is air."""
     box = []
     for axis, step_mm in enumerate(example.spacing_mm):
@@ -195,34 +194,11 @@ def _draw_curves(figure: Figure, place: SubplotSpec, comparison: Findings) -> No
 
 
 def _draw_spectra(axes: Axes, noise: NoiseComparison | None, shown_slice: int) -> None:
-    _dress(axes, "Noise power spectrum", "spatial frequency, 1/mm", "HU² mm²")
+    dress(axes, "Noise power spectrum", "spatial frequency, 1/mm", "HU² mm²")
     if noise is None:
-        _say(axes, "no homogeneous soft tissue found")
+        say(axes, "no homogeneous soft tissue found")
         return
-    curves = (
-        ("reference", noise.reference, REFERENCE_COLOR, "-"),
-        ("test", noise.test, TEST_COLOR, "-"),
-        ("test \N{MINUS SIGN} reference", noise.difference, DIFFERENCE_COLOR, ":"),
-    )
-    for name, spectrum, color, style in curves:
-        mean = spectrum.mean_frequency_per_mm
-        label = f"{name}: {spectrum.noise_hu:.1f} HU, mean {mean:.3f}/mm"
-        axes.plot(
-            spectrum.radial_frequency_per_mm,
-            spectrum.radial_power_hu2_mm2,
-            style,
-            color=color,
-            linewidth=2,
-            label=label if math.isfinite(mean) else f"{name}: none",
-        )
-        if math.isfinite(mean):
-            height = np.interp(
-                mean, spectrum.radial_frequency_per_mm, spectrum.radial_power_hu2_mm2
-            )
-            axes.plot([mean, mean], [0, float(height)], "--", color=color, linewidth=1)
-    axes.set_xlim(0)
-    axes.set_ylim(0, 1.35 * (axes.get_ylim()[1] or 1.0))
-    axes.legend(fontsize=9, loc="upper right", frameon=False)
+    plot_spectra(axes, curves_of(noise))
     num_shown = sum(region.slice_index == shown_slice for region in noise.regions)
     regions = f"{noise.reference.num_regions} regions, {num_shown} of them above"
     axes.text(
@@ -255,10 +231,10 @@ def _draw_planes(figure: Figure, place: SubplotSpec, noise: NoiseComparison | No
 
 
 def _draw_transfer(axes: Axes, sharpness: dict[str, Sharpness]) -> None:
-    _dress(axes, "Edge sharpness (task transfer function)", "spatial frequency, 1/mm", "")
+    dress(axes, "Edge sharpness (task transfer function)", "spatial frequency, 1/mm", "")
     sure = [each for each in sharpness.values() if each.is_sure]
     if not sure:
-        _say(axes, "too few clean edges found")
+        say(axes, "too few clean edges found")
         return
     for color, each in zip(EDGE_COLORS, sure, strict=False):
         reference, test = each.reference, each.test
@@ -290,9 +266,9 @@ def _above_noise(function: TransferFunction) -> tuple[NDArray, NDArray]:
 
 
 def _draw_bias(axes: Axes, bias: dict[str, TissueBias]) -> None:
-    _dress(axes, "HU bias", "", "HU, test \N{MINUS SIGN} reference")
+    dress(axes, "HU bias", "", "HU, test \N{MINUS SIGN} reference")
     if not bias:
-        _say(axes, "no tissue found")
+        say(axes, "no tissue found")
         return
     values = np.array([each.bias_hu for each in bias.values()])
     intervals = [each.interval_hu for each in bias.values()]
@@ -333,17 +309,3 @@ def _signed(value: float) -> str:
 
 def _error_bars(values: NDArray, reach: NDArray) -> NDArray:
     return np.maximum(np.stack([values - reach[:, 0], reach[:, 1] - values]), 0.0)
-
-
-def _dress(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, fontsize=12)
-    axes.set_xlabel(x, fontsize=10)
-    axes.set_ylabel(y, fontsize=10)
-    axes.tick_params(labelsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _say(axes: Axes, words: str) -> None:
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", fontsize=11)
-    axes.set_xticks([])
-    axes.set_yticks([])

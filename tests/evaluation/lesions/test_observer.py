@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ from isocenter.evaluation.lesions.observer import (
 PIXEL_MM = 0.7
 SPACING = (PIXEL_MM, PIXEL_MM)
 FREQUENCY = np.linspace(0, 0.7, 300)
+
+Spectrum = Callable[[NDArray], NDArray]
 
 
 def ramp_spectrum(frequency: NDArray) -> NDArray:
@@ -68,7 +72,7 @@ def exact_d_prime(channels: NDArray, signal: NDArray, covariance: NDArray) -> fl
 
 
 @pytest.mark.parametrize("spectrum", [lambda f: 0 * f + 200.0, ramp_spectrum])
-def test_the_default_channels_see_what_the_ideal_observer_sees(spectrum) -> None:
+def test_the_default_channels_see_what_the_ideal_observer_sees(spectrum: Spectrum) -> None:
     covariance = covariance_of(spectrum(grid_frequency()), 35)
     channels = HotellingObserver().channels(SPACING)
     for diameter, contrast in [(4.0, -40.0), (6.0, -30.0), (10.0, -15.0)]:
@@ -79,7 +83,7 @@ def test_the_default_channels_see_what_the_ideal_observer_sees(spectrum) -> None
 
 @pytest.mark.parametrize("kind", ["dog", "laguerre-gauss"])
 @pytest.mark.parametrize("spectrum", [lambda f: 0 * f + 200.0, ramp_spectrum])
-def test_d_prime_of_known_noise_is_the_analytic_one(kind: str, spectrum) -> None:
+def test_d_prime_of_known_noise_is_the_analytic_one(kind: str, spectrum: Spectrum) -> None:
     radius = region_radius()
     channels = (
         difference_of_gaussian_channels(radius)
@@ -184,8 +188,11 @@ def test_blur_fools_the_non_prewhitening_observer_but_not_the_prewhitened(
             FREQUENCY,
             ramp_spectrum(FREQUENCY) * transfer(sigma_mm) ** 2,
         )
-        task = {"diameter_mm": diameter_mm, "contrast_hu": -20.0}
-        return npwe_detectability(*measured, **task), prewhitened_detectability(*measured, **task)
+        npwe, prewhitened = (
+            predict(*measured, diameter_mm=diameter_mm, contrast_hu=-20.0)
+            for predict in (npwe_detectability, prewhitened_detectability)
+        )
+        return npwe, prewhitened
 
     plain, blurred = both(0.0), both(1.0)
     assert blurred[0] > plain[0]  # the trap, and why npwe does not rank processing here
