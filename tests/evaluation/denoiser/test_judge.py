@@ -94,10 +94,9 @@ def test_noise_power_is_drawn_of_a_comparison_or_a_scan(
 
 def test_several_cases_of_arrays_are_averaged(scans: tuple[Volume, Volume]) -> None:
     both = (scans[0].array, scans[1].array)
-    found = isocenter.judge(
-        lambda array: array, [both, both], spacing_mm=SPACING_MM, observer=False
-    )
-    assert len(found.cases) == 2
+    named = {"first": both, "second": both}
+    found = isocenter.judge(lambda array: array, named, spacing_mm=SPACING_MM, observer=False)
+    assert [case.name for case in found.cases] == ["first", "second"]
     assert found.left_out == ("lesions: not asked for",)
     noise = next(row for row in found.rows() if row.measure == "Noise")
     assert noise.low == noise.denoised
@@ -163,6 +162,9 @@ def test_what_cannot_be_judged_is_refused_in_words(
         (lambda full, low: [], "no case"),
         (lambda full, low: [full], "no pair"),
         (lambda full, low: ("full", "low"), "no pair"),
+        (lambda full, low: full, "no case"),
+        (lambda full, low: (full, replace(low, array=low.array * np.nan)), "not finite"),
+        (lambda full, low: (full, moved(low)), "not every slice"),
     ],
 )
 def test_cases_that_do_not_fit_are_refused_in_words(
@@ -172,7 +174,25 @@ def test_cases_that_do_not_fit_are_refused_in_words(
         judge_denoiser(blur, change(*scans), observer=False)
 
 
-def test_what_is_no_function_is_refused() -> None:
+def moved(volume: Volume) -> Volume:
+    """One slice further up."""
+    return replace(volume, geometry=replace(volume.geometry, origin_mm=(0.0, 0.0, SPACING_MM[0])))
+
+
+def test_other_impossible_wishes_are_refused(scans: tuple[Volume, Volume]) -> None:
     nobody: Any = "blur"
     with pytest.raises(InputRefused, match="a denoiser is a function"):
-        judge_denoiser(nobody, [])
+        judge_denoiser(nobody, scans)
+    with pytest.raises(InputRefused, match="is taken"):
+        judge_denoiser(blur, scans, name="low dose")
+    with pytest.raises(InputRefused, match="observer=False"):
+        judge_denoiser(blur, scans, slices_per_scan=0)
+
+
+def test_an_error_of_the_denoiser_says_what_it_was_given(scans: tuple[Volume, Volume]) -> None:
+    def broken(array: NDArray) -> NDArray:
+        raise RuntimeError("out of luck")
+
+    with pytest.raises(RuntimeError, match="out of luck") as raised:
+        judge_denoiser(broken, scans, observer=False)
+    assert "given float32 HU of (2, 300, 300)" in raised.value.__notes__[0]

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import KDTree
 
 from isocenter.evaluation.ct.windows import find_body
 from isocenter.evaluation.measure import Pair, array_pairs, measure
@@ -412,6 +411,8 @@ def _along(line_mm: NDArray, first_arc: int) -> _Contour | None:
 def _pixels_near(
     contour: _Contour, shape: tuple[int, ...], kind: EdgeKind, spacing_mm: tuple[float, float]
 ) -> _Pixels:
+    from scipy.spatial import KDTree
+
     grid = np.ones(shape, bool)
     nearest_pixel = np.rint(contour.point_mm / spacing_mm).astype(int)
     nearest_pixel = np.clip(nearest_pixel, 0, np.array(shape) - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from isocenter.evaluation.lesions.detectability import (
     DetectabilityTable,
     detectability_study,
 )
+from isocenter.evaluation.matching import matched_slices
 
 __all__ = ["JUDGEMENT_COLUMNS", "Judgement", "JudgementRow", "judge_denoiser"]
 
@@ -75,7 +76,7 @@ class Judgement(Judged):
 
 def judge_denoiser(
     denoiser: Denoiser,
-    cases: Case | Sequence[Case],
+    cases: Case | Sequence[Case] | Mapping[str, Case],
     *,
     spacing_mm: tuple[float, float, float] | None = None,
     name: str = "denoiser",
@@ -97,7 +98,8 @@ def judge_denoiser(
     Args:
         denoiser: from (slice, row, column) float32 HU to floats of the same shape and unit. The
             observer's slabs hold ``2 * context + 1`` slices, so it must accept any number.
-        cases: one (reference, low) or several, as volumes in HU or arrays (slice, row, column).
+        cases: one (reference, low), several, or several by name; volumes in HU or arrays (slice,
+            row, column).
         spacing_mm: distance between slices, rows and columns; needed for arrays.
         name: of the denoiser, as tables and pictures show it.
         observer: whether to look for lesions: by far the longest part, two calls of the denoiser
@@ -119,7 +121,14 @@ def judge_denoiser(
         )
     if name in (FULL_DOSE, LOW_DOSE) or name.startswith("gaussian blur"):
         raise InputRefused(f"the name {name!r} is taken by what denoisers are compared with")
-    pairs = list(_pairs(cases, spacing_mm))
+    if min(slices_per_scan, repeats) < 1 or context < 0:
+        raise InputRefused(
+            "the observer reads one slice of each scan or more, once or more, with no or some "
+            f"neighbours; got slices_per_scan {slices_per_scan}, repeats {repeats}, context "
+            f"{context}. To leave it out, give observer=False"
+        )
+    named = _named_cases(cases)
+    pairs = [_pair(case, case_name, spacing_mm) for case_name, case in named.items()]
     tell = progress or silent
     num_read = repeats * sum(
         len(spread_evenly(len(low.array), slices_per_scan)) for _, low in pairs
@@ -127,9 +136,9 @@ def judge_denoiser(
     total = len(pairs) + (num_read if observer else 0)
     tell(0, total)
     judged = []
-    for number, (reference, low) in enumerate(pairs):
-        judged.append(_judged(denoiser, reference, low, f"case {number + 1}", seed))
-        tell(number + 1, total)
+    for case_name, (reference, low) in zip(named, pairs, strict=True):
+        judged.append(_judged(denoiser, reference, low, case_name, seed))
+        tell(len(judged), total)
     table, left_out = None, ["lesions: not asked for"]
     if observer:
         table, left_out = _observed(
@@ -148,34 +157,43 @@ def judge_denoiser(
     )
 
 
-def _pairs(
-    cases: Case | Sequence[Case], spacing_mm: tuple[float, float, float] | None
-) -> Iterator[tuple[Volume, Volume]]:
-    listed: Sequence[Any] = cases
-    if len(listed) == 2 and isinstance(listed[0], Volume | np.ndarray):
-        listed = [cases]
-    if not len(listed):
+def _named_cases(cases: Case | Sequence[Case] | Mapping[str, Case]) -> dict[str, Any]:
+    if not isinstance(cases, Mapping | tuple | list) or not len(cases):
         raise InputRefused("no case was given; give (reference, low) or a list of such pairs")
-    for number, case in enumerate(listed):
-        if not isinstance(case, tuple | list) or len(case) != 2:
-            raise InputRefused(
-                f"case {number + 1} is no pair; give (reference, low), volumes in HU or arrays "
-                "(slice, row, column)"
-            )
-        reference, low = (_volume(each, spacing_mm, number) for each in case)
-        if reference.array.shape != low.array.shape:
-            raise InputRefused(
-                f"case {number + 1}: the reference has the shape {reference.array.shape}, the low "
-                f"dose {low.array.shape}; give the same slices of both"
-            )
-        yield reference, low
+    if isinstance(cases, Mapping):
+        return dict(cases)
+    is_one = len(cases) == 2 and isinstance(cases[0], Volume | np.ndarray)
+    listed: Sequence[Any] = [cases] if is_one else cases
+    return {f"case {number + 1}": case for number, case in enumerate(listed)}
 
 
-def _volume(image: Image, spacing_mm: tuple[float, float, float] | None, number: int) -> Volume:
+def _pair(
+    case: Any, name: str, spacing_mm: tuple[float, float, float] | None
+) -> tuple[Volume, Volume]:
+    if not isinstance(case, tuple | list) or len(case) != 2:
+        raise InputRefused(
+            f"{name} is no pair; give (reference, low), volumes in HU or arrays "
+            "(slice, row, column)"
+        )
+    reference, low = (_volume(each, name, spacing_mm) for each in case)
+    if reference.array.shape != low.array.shape:
+        raise InputRefused(
+            f"{name}: the reference has the shape {reference.array.shape}, the low dose "
+            f"{low.array.shape}; give the same slices of both"
+        )
+    if len(matched_slices(reference.geometry, low.geometry)) < len(reference.array):
+        raise InputRefused(
+            f"{name}: not every slice of the low dose lies where one of the reference does; give "
+            "the same slices of both"
+        )
+    return reference, low
+
+
+def _volume(image: Any, name: str, spacing_mm: tuple[float, float, float] | None) -> Volume:
     if isinstance(image, Volume):
         if image.unit != "HU":
             raise InputRefused(
-                f"case {number + 1} is in {image.unit or 'no unit'}; accepted are volumes in HU"
+                f"{name} is in {image.unit or 'no unit'}; accepted are volumes in HU"
             )
         volume = image
     elif not isinstance(image, np.ndarray) or image.ndim != 3:
@@ -185,8 +203,7 @@ def _volume(image: Image, spacing_mm: tuple[float, float, float] | None, number:
             else (f"a {type(image).__name__}")
         )
         raise InputRefused(
-            f"case {number + 1}: {arrived} arrived; accepted are volumes in HU and arrays "
-            "(slice, row, column)"
+            f"{name}: {arrived} arrived; accepted are volumes in HU and arrays (slice, row, column)"
         )
     elif spacing_mm is None:
         raise InputRefused(
@@ -199,8 +216,7 @@ def _volume(image: Image, spacing_mm: tuple[float, float, float] | None, number:
         volume = Volume(array=image, geometry=geometry, unit="HU")
     if not np.isfinite(volume.array).all():
         raise InputRefused(
-            f"case {number + 1} holds values that are not finite (NaN or infinity); set them to "
-            "air, -1000 HU"
+            f"{name} holds values that are not finite (NaN or infinity); set them to air, -1000 HU"
         )
     return replace(volume, array=np.asarray(volume.array, np.float32))
 
@@ -230,7 +246,11 @@ def _refuse_swapped(before: Comparison, name: str) -> None:
 
 def _checked(denoiser: Denoiser, array: NDArray) -> NDArray:
     """What the denoiser makes of a copy, or why that cannot be judged."""
-    result: Any = denoiser(np.array(array, np.float32))
+    try:
+        result: Any = denoiser(np.array(array, np.float32))
+    except Exception as error:
+        error.add_note(f"raised by the denoiser, which was given float32 HU of {array.shape}")
+        raise
     wanted = f"floats of the shape {array.shape}, in HU"
     if not isinstance(result, np.ndarray):
         raise ModelRefused(
