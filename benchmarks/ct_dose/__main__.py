@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,48 +20,13 @@ from numpy.typing import NDArray
 
 from benchmarks.ct_dose.figure import draw
 from benchmarks.ct_dose.pairs import DosePair, read_pairs
+from benchmarks.ct_dose.result import Result
 from benchmarks.ct_dose.simulation import Calibration, fit, mean_spectrum, simulate
-from benchmarks.ct_dose.spectra import Spectrum, measure_spectrum
+from benchmarks.ct_dose.spectra import measure_spectrum
 from isocenter.physics.ct_kernels import KERNELS
 
 PHOTONS_PER_MAS = {"D45f_3mm": 2850.0, "B30f_1mm": 560.0}
 NUM_FITTED = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """One slice; ``spectrum`` ratios are simulated over real."""
-
-    pair: DosePair
-    fitted: bool
-    mask: NDArray
-    simulated_hu: NDArray
-    real: Spectrum
-    simulated: Spectrum
-
-    def figures(self) -> dict[str, float | str | bool]:
-        """What the table shows."""
-        real_hu = float(self.pair.noise_hu[self.mask].std())
-        simulated_hu = float(self.simulated_hu[:, self.mask].std())
-        radial = [_shares(spectrum.radial()[1]) for spectrum in (self.real, self.simulated)]
-        sector = [spectrum.by_direction()[1] for spectrum in (self.real, self.simulated)]
-        return {
-            "slice": self.pair.name,
-            "fitted": self.fitted,
-            "mas": self.pair.exposure_mas,
-            "real_hu": real_hu,
-            "simulated_hu": simulated_hu,
-            "level_ratio": simulated_hu / real_hu,
-            "mean_frequency_real_per_mm": self.real.mean_frequency_per_mm(),
-            "mean_frequency_ratio": self.simulated.mean_frequency_per_mm()
-            / self.real.mean_frequency_per_mm(),
-            "peak_frequency_real_per_mm": self.real.peak_frequency_per_mm(),
-            "peak_frequency_simulated_per_mm": self.simulated.peak_frequency_per_mm(),
-            "radial_misfit": float(np.abs(radial[0] - radial[1]).sum()),
-            "streaks_real": self.real.streak_ratio(),
-            "streaks_simulated": self.simulated.streak_ratio(),
-            "direction_misfit": float(np.abs(sector[0] - sector[1]).mean()),
-        }
 
 
 def main() -> None:
@@ -127,10 +92,6 @@ def _half(mask: NDArray, *, left: bool) -> NDArray:
     middle = mask.shape[1] // 2
     side = np.arange(mask.shape[1]) < middle
     return mask & (side if left else ~side)
-
-
-def _shares(power: NDArray) -> NDArray:
-    return power / power.sum()
 
 
 def _table(rows: list[dict]) -> str:

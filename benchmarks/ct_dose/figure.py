@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
@@ -11,8 +10,7 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-if TYPE_CHECKING:
-    from benchmarks.ct_dose.__main__ import Result
+from benchmarks.ct_dose.result import Result
 
 
 def draw(results: list[Result], path: Path) -> None:

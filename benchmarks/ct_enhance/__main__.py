@@ -27,7 +27,7 @@ from benchmarks.ct_enhance.report import draw, markdown
 from isocenter.modelpack.ct_enhance.model import CtEnhancer, load
 from isocenter.recipes.ct_enhance.recipe import PlainRegressor, load_plain
 
-PLAIN_WEIGHTS = Path(__file__).parent / "plain.safetensors"
+PLAIN_WEIGHTS = Path("runs/plain/plain.safetensors")
 FULL, LOW = "full dose", "low dose"
 Example = dict[str, NDArray]
 
@@ -38,10 +38,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ct/")
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
     parser.add_argument("--model", type=Path, help="model folder; the shipped one by default")
+    parser.add_argument(
+        "--plain",
+        type=Path,
+        default=PLAIN_WEIGHTS,
+        metavar="FILE",
+        help="weights of the plain regressor; left out where they are not there",
+    )
     parser.add_argument("--judged", type=int, default=1, help="slices of each scan")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="for the baselines")
     parser.add_argument("--threads", type=int, default=2, help="for our networks")
     arguments = parser.parse_args()
+    plain = plain_or_none(arguments.plain)
     cache = arguments.output / "cache"
     cases = gather(arguments.data, cache, num_judged=arguments.judged, workers=arguments.workers)
     slices = [(case, index, window) for case in cases for index, window in case.windows(1)]
@@ -51,13 +59,24 @@ def main() -> None:
         slices,
         filtered,
         load(arguments.model),
-        load_plain(PLAIN_WEIGHTS) if PLAIN_WEIGHTS.exists() else None,
+        plain,
     )
     figures["threads"] = arguments.threads
     (arguments.output / "figures.json").write_text(json.dumps(figures, indent=1))
     (arguments.output / "table.md").write_text(markdown(figures))
     draw(examples, arguments.output / "picture.png")
     console.print(markdown(figures))
+
+
+def plain_or_none(weights: Path) -> PlainRegressor | None:
+    """The baseline network, or None and a word on how to train it."""
+    if weights.exists():
+        return load_plain(weights)
+    console.print(
+        f"No plain regressor at {weights}: it is left out. Train it by "
+        "`python -m benchmarks.ct_enhance.plain`, or name its weights with --plain."
+    )
+    return None
 
 
 def dose_name(case_slice: Slice) -> str:

@@ -10,17 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isocenter.evaluation.ct.hu import SliceBias, pool_hu_bias, slice_hu_bias
-from isocenter.evaluation.ct.noise_power import (
-    Region,
-    region_power,
-    slice_regions,
-    spectrum_of,
-)
-from isocenter.evaluation.fidelity import PROTOCOLS, Fidelity, slice_fidelity
-from isocenter.evaluation.sets.distribution import frechet_report, texture_features
-from isocenter.evaluation.uncertainty import SliceCoverage, pool_coverage, slice_coverage
-from isocenter.image.ct_tissue import body_mask, tissue_masks
+from isocenter.evaluation.ct.hu import HuBias, SliceBias, pool_hu_bias
+from isocenter.evaluation.ct.noise_power import NoiseMeter
+from isocenter.evaluation.ct.texture import TextureFeatures
+from isocenter.evaluation.ct.windows import PROTOCOLS, find_body
+from isocenter.evaluation.fidelity import Fidelity, FidelityScores
+from isocenter.evaluation.measure import Measurement, Pair, measure
+from isocenter.evaluation.sets.frechet import frechet_report
+from isocenter.evaluation.uncertainty import CoverageMeter, SliceCoverage, pool_coverage
+from isocenter.image.ct_tissue import tissue_masks
 
 Interval = tuple[NDArray, NDArray]
 
@@ -33,20 +31,23 @@ class Truth:
     image_hu: NDArray
     spacing_mm: tuple[float, float]
     inside: NDArray
-    regions: list[Region]
-    tissues: dict[str, NDArray]
 
     @classmethod
     def of(cls, image_hu: NDArray, *, patient: str, spacing_mm: tuple[float, float]) -> Truth:
         """Measure a full-dose slice."""
-        inside = body_mask(image_hu)
-        return cls(
-            patient=patient,
-            image_hu=image_hu,
-            spacing_mm=spacing_mm,
-            inside=inside,
-            regions=slice_regions(image_hu, spacing_mm=spacing_mm, body=inside),
-            tissues=tissue_masks(image_hu, spacing_mm=spacing_mm, body=inside),
+        inside = find_body(image_hu, np.ones(image_hu.shape, bool))
+        return cls(patient=patient, image_hu=image_hu, spacing_mm=spacing_mm, inside=inside)
+
+    def beside(self, image_hu: NDArray, interval: Interval | None = None) -> Pair:
+        """The truth as reference, an image as test."""
+        return Pair(
+            index=0,
+            reference=self.image_hu,
+            test=image_hu,
+            valid=np.ones(image_hu.shape, bool),
+            body=self.inside,
+            spacing_mm=self.spacing_mm,
+            interval=interval,
         )
 
 
@@ -55,7 +56,7 @@ class Verdict:
     """One image of one method."""
 
     patient: str
-    fidelity: list[Fidelity]
+    fidelity: tuple[Fidelity, ...]
     bias: list[SliceBias]
     noise_hu: float
     mean_frequency_per_mm: float
@@ -68,30 +69,27 @@ def judge(
     truth: Truth, image_hu: NDArray, *, seconds: float, interval: Interval | None = None
 ) -> Verdict:
     """Compare an image with the truth."""
-    spectrum = spectrum_of(
-        (region_power(image_hu, region, spacing_mm=truth.spacing_mm) for region in truth.regions),
-        spacing_mm=truth.spacing_mm,
-    )
-    coverage = (
-        slice_coverage(truth.image_hu, *interval, masks=truth.tissues | {"all": truth.inside})
-        if interval is not None
-        else []
-    )
+    fidelity, bias, noise = FidelityScores(PROTOCOLS), HuBias(), NoiseMeter()
+    features, coverage = TextureFeatures(), CoverageMeter(_tissues_and_all)
+    wanted: list[Measurement[Any]] = [fidelity, bias, noise, features]
+    pair = truth.beside(image_hu, interval)
+    measure([pair], wanted if interval is None else [*wanted, coverage])
+    found = noise.result()
     return Verdict(
         patient=truth.patient,
-        fidelity=[
-            slice_fidelity(truth.image_hu, image_hu, protocol=protocol, mask=truth.inside)
-            for protocol in PROTOCOLS
-        ],
-        bias=slice_hu_bias(
-            truth.image_hu, image_hu, spacing_mm=truth.spacing_mm, body=truth.inside
-        ),
-        noise_hu=float("nan") if spectrum is None else spectrum.noise_hu,
-        mean_frequency_per_mm=float("nan") if spectrum is None else spectrum.mean_frequency_per_mm,
-        features=texture_features(image_hu, truth.spacing_mm),
+        fidelity=fidelity.result(),
+        bias=bias.parts,
+        noise_hu=float("nan") if found is None else found.test.noise_hu,
+        mean_frequency_per_mm=float("nan") if found is None else found.test.mean_frequency_per_mm,
+        features=features.result(),
         seconds=seconds,
-        coverage=coverage,
+        coverage=coverage.parts,
     )
+
+
+def _tissues_and_all(pair: Pair) -> dict[str, NDArray]:
+    tissues = tissue_masks(pair.reference, spacing_mm=pair.spacing_mm, body=pair.body)
+    return tissues | {"all": pair.body}
 
 
 def pooled(
@@ -115,7 +113,7 @@ def pooled(
         row[protocol.name] = {
             "psnr_db": _over_patients(patients, [score.psnr_db for score in scores]),
             "ssim": _over_patients(patients, [score.ssim for score in scores]),
-            "rmse_hu": _over_patients(patients, [score.rmse_hu for score in scores]),
+            "rmse_hu": _over_patients(patients, [score.rmse for score in scores]),
         }
     ratios = [
         verdict.mean_frequency_per_mm / reference.mean_frequency_per_mm
@@ -138,7 +136,7 @@ def pooled(
                 "fraction": one.fraction.mean,
                 "low": one.fraction.low,
                 "high": one.fraction.high,
-                "width_hu": one.mean_width_hu,
+                "width_hu": one.mean_width,
                 "patients": len({patient for part, patient in covered if part.name == name}),
             }
             for name, one in pool_coverage(

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from isocenter.core.version import __version__
 
-__all__ = ["__version__", "enhance", "evaluate"]
+__all__ = ["__version__", "enhance", "evaluate", "judge"]
 
 if TYPE_CHECKING:
     from isocenter.evaluation.compare import evaluate
+    from isocenter.evaluation.denoiser.judge import judge_denoiser as judge
     from isocenter.tasks.ct_enhance.enhance import enhance
 
 
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> Any:
         from isocenter.evaluation.compare import evaluate
 
         return evaluate
+    if name == "judge":
+        from isocenter.evaluation.denoiser.judge import judge_denoiser
+
+        return judge_denoiser
     raise AttributeError(f"module 'isocenter' has no attribute {name!r}")

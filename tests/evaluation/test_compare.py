@@ -13,7 +13,8 @@ from isocenter.core.acquisition import Acquisition
 from isocenter.core.errors import UnsuitableScan
 from isocenter.core.volume import Geometry, Volume
 from isocenter.evaluation.compare import COLUMNS, Comparison, evaluate
-from isocenter.evaluation.fidelity import HU_RANGE, Protocol
+from isocenter.evaluation.ct.windows import HU_RANGE
+from isocenter.evaluation.fidelity import stated_range
 from isocenter.evaluation.lesions.lesions import LESION_KINDS, insert_lesions, plan_lesions
 
 SPACING_MM = (2.5, 0.8, 0.8)
@@ -56,7 +57,7 @@ def comparison(reference: Volume, noisier: Volume) -> Comparison:
 
 
 def test_planted_noise_and_offset_are_found(comparison: Comparison) -> None:
-    assert comparison.fidelity[0].rmse_hu == pytest.approx(np.hypot(20, 3), rel=0.03)
+    assert comparison.fidelity[0].rmse == pytest.approx(np.hypot(20, 3), rel=0.03)
     for tissue in ("lung", "fat", "muscle"):
         assert comparison.hu_bias[tissue].bias_hu == pytest.approx(3, abs=0.5)
     assert comparison.noise is not None
@@ -89,7 +90,7 @@ def test_the_blur_control_never_wins(comparison: Comparison) -> None:
 
 def test_identical_series_are_identical(reference: Volume) -> None:
     found = evaluate(reference, reference)
-    assert found.fidelity[0].rmse_hu == 0
+    assert found.fidelity[0].rmse == 0
     assert all(bias.bias_hu == 0 for bias in found.hu_bias.values())
     assert found.continuity is not None
     assert found.continuity.ratio == 1
@@ -101,8 +102,8 @@ def test_identical_series_are_identical(reference: Volume) -> None:
 def test_json_states_range_mask_and_counts(comparison: Comparison, tmp_path: Path) -> None:
     stored = json.loads(comparison.save_json(tmp_path / "c.json").read_text())
     by_name = {each["protocol"]: each for each in stored["fidelity"]}
-    assert by_name["HU range"]["data_range_hu"] == 2000
-    assert by_name["abdomen window 400/40"]["clipped_to_hu"] == [-160, 240]
+    assert by_name["HU range"]["data_range"] == 2000
+    assert by_name["abdomen window 400/40"]["clipped_to"] == [-160, 240]
     assert all(each["mask"] == "inside the body" for each in stored["fidelity"])
     assert "above -500 HU" in stored["settings"]["masks"]["inside the body"]
     assert stored["noise"]["num_regions"] > 0
@@ -133,9 +134,9 @@ def test_padding_counts_nowhere(reference: Volume) -> None:
     valid[:, :100] = False
     padded = replace(reference, valid=valid)
     spoiled = changed(reference, np.where(valid, reference.array + 4, -3000))
-    whole = Protocol(name="everywhere", low_hu=-1000, high_hu=1000, mask_policy="whole image")
+    whole = stated_range(-1000, 1000, unit="HU")
     found = evaluate(padded, spoiled, protocols=(HU_RANGE, whole))
-    assert found.fidelity[0].rmse_hu == pytest.approx(4, rel=1e-3)
+    assert found.fidelity[0].rmse == pytest.approx(4, rel=1e-3)
     assert found.fidelity[1].num_voxels == valid.sum()
 
 
@@ -163,9 +164,41 @@ def test_a_scan_without_anything_to_measure_is_still_drawn(tmp_path: Path) -> No
     found.save_picture(tmp_path / "air.png", dpi=40)
 
 
-def test_other_units_are_refused(reference: Volume) -> None:
-    with pytest.raises(UnsuitableScan, match="Accepted are volumes in HU"):
-        evaluate(reference, replace(reference, unit="Bq/mL"))
+def test_another_unit_gives_the_generic_part_and_says_what_is_missing(
+    reference: Volume, noisier: Volume, tmp_path: Path
+) -> None:
+    first, second = (
+        replace(volume, array=volume.array[:, 80:144, 80:144] + 1000, unit="", geometry=small)
+        for small in [Geometry(shape=(4, 64, 64), spacing_mm=SPACING_MM)]
+        for volume in (reference, noisier)
+    )
+    found = evaluate(first, second, protocols=[stated_range(0, 2000, unit="")])
+    assert found.fidelity[0].rmse == pytest.approx(np.hypot(20, 3), rel=0.05)
+    assert found.continuity is not None
+    assert (found.noise, found.sharpness, found.hu_bias) == (None, {}, {})
+    assert "noise power" in found.left_out[0]
+    assert not any("HU" in "".join(row) for row in found.rows()[:-1])
+    json.dumps(found.as_dict(), allow_nan=False)
+    assert found.save_picture(tmp_path / "page.png", dpi=40).stat().st_size > 1000
+
+
+def test_units_and_ranges_that_do_not_fit_are_refused(reference: Volume) -> None:
+    other = replace(reference, unit="Bq/mL")
+    with pytest.raises(UnsuitableScan, match="reference is in HU, the test in Bq/mL"):
+        evaluate(reference, other)
+    with pytest.raises(UnsuitableScan, match="no range was stated"):
+        evaluate(other, other)
+    with pytest.raises(UnsuitableScan, match="in the unit of the series"):
+        evaluate(other, other, protocols=[HU_RANGE])
+    with pytest.raises(UnsuitableScan, match="at least one"):
+        evaluate(reference, reference, protocols=[])
+
+
+def test_values_that_are_not_finite_are_refused(reference: Volume) -> None:
+    broken = reference.array.copy()
+    broken[1, 5, 5] = np.nan
+    with pytest.raises(UnsuitableScan, match="not finite"):
+        evaluate(reference, changed(reference, broken))
 
 
 def test_recorded_lesions_are_seen_less_in_more_noise() -> None:
@@ -203,6 +236,13 @@ class CountingSource:
     def acquisition(self) -> Acquisition:
         return self.volume.acquisition
 
+    @property
+    def unit(self) -> str:
+        return self.volume.unit
+
+    def __len__(self) -> int:
+        return len(self.volume.array)
+
     def values(self, index: int) -> NDArray:
         self.asked.append(index)
         return self.volume.array[index]
@@ -217,7 +257,7 @@ def test_a_source_of_slices_is_read_in_order_once(reference: Volume) -> None:
     evaluate(source, reference, progress=lambda number, total: done.append((number, total)))
     assert source.asked[:4] == [0, 1, 2, 3]
     assert len(source.asked) == 5  # one more for the picture
-    assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert done == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 @pytest.mark.real_data

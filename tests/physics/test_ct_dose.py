@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from isocenter.physics.ct_dose import (
     BowTie,
@@ -31,21 +32,21 @@ def ellipse_hu(half_columns_mm: float, half_rows_mm: float) -> np.ndarray:
 
 
 def noise_of(
-    image_hu: Any,
+    image_hu: NDArray,
     *,
-    realizations: Any = 24,
-    dose_fraction: Any = 0.25,
-    kernel: Any = SHARP,
+    realizations: int = 24,
+    dose_fraction: float = 0.25,
+    kernel: Kernel | str = SHARP,
     **settings: Any,
-) -> Any:
+) -> NDArray:
     """(realization, row, column)."""
-    options: dict[str, Any] = {"photons": 1e5, "geometry": GEOMETRY, "bow_tie": None}
+    chosen: dict[str, Any] = {"photons": 1e5, "geometry": GEOMETRY, "bow_tie": None} | settings
     stack = np.broadcast_to(image_hu, (realizations, *image_hu.shape))
-    simulator = DoseSimulator(stack, spacing_mm=SPACING_MM, **options | settings)
+    simulator = DoseSimulator(stack, spacing_mm=SPACING_MM, **chosen)
     return simulator.noise_hu(dose_fraction, kernel, np.random.default_rng(5))
 
 
-def chords(shape: Any = (1, 64, 32), largest: Any = 3.0) -> Any:
+def chords(shape: tuple[int, ...] = (1, 64, 32), largest: float = 3.0) -> NDArray:
     return np.broadcast_to(np.linspace(0, largest, shape[-1], dtype=np.float32), shape)
 
 
@@ -56,7 +57,7 @@ TABLE = FanBeam(num_views=64, num_channels=32)
 @pytest.mark.parametrize("dose_fraction", [0.1, 0.5])
 @pytest.mark.parametrize("photons", [4000.0, 1e6])
 def test_added_variance_follows_the_formula(
-    photons: Any, dose_fraction: Any, electronic_noise: Any
+    photons: float, dose_fraction: float, electronic_noise: float
 ) -> None:
     lower = LowerDose(
         photons=photons, dose_fraction=dose_fraction, electronic_noise=electronic_noise
@@ -128,14 +129,14 @@ def test_image_noise_matches_the_formula_of_filtered_backprojection() -> None:
     assert measured == pytest.approx(expected, rel=0.06)
 
 
-def test_noise_spectrum_rises_like_a_ramp_and_rolls_off() -> Any:
+def test_noise_spectrum_rises_like_a_ramp_and_rolls_off() -> None:
     noise = noise_of(ellipse_hu(60, 60), realizations=32)[:, 24:56, 24:56]
     power = (np.abs(np.fft.fft2(noise - noise.mean((1, 2), keepdims=True))) ** 2).mean(0)
     frequency = np.fft.fftfreq(32, SPACING_MM[0])
     radius = np.hypot(frequency[:, None], frequency)
 
-    def level(low: Any, high: Any) -> Any:
-        return power[(radius >= low) & (radius < high)].mean()
+    def level(low: float, high: float) -> float:
+        return float(power[(radius >= low) & (radius < high)].mean())
 
     assert level(0.10, 0.12) / level(0.05, 0.06) == pytest.approx(2, rel=0.3)
     assert level(0.28, 0.31) < 0.5 * level(0.15, 0.18)
@@ -152,12 +153,12 @@ def test_noise_of_a_wide_body_lies_in_horizontal_streaks() -> None:
     assert np.diff(center, axis=1).var() / np.diff(center, axis=2).var() < 0.85 * across / along
 
 
-def test_bow_tie_moves_noise_outwards() -> Any:
+def test_bow_tie_moves_noise_outwards() -> None:
     image = ellipse_hu(60, 60)
 
-    def edge_over_center(bow_tie: Any) -> Any:
+    def edge_over_center(bow_tie: BowTie | None) -> float:
         noise = noise_of(image, bow_tie=bow_tie)
-        return noise[:, 36:44, 8:14].std() / noise[:, 36:44, 36:44].std()
+        return float(noise[:, 36:44, 8:14].std() / noise[:, 36:44, 36:44].std())
 
     bow_tie = BowTie(cylinder_diameter_mm=120, strength=1.0)
     assert edge_over_center(bow_tie) > 1.2 * edge_over_center(None)
@@ -234,7 +235,7 @@ def test_same_generator_same_scan() -> None:
         ({"electronic_noise": -1.0}, "electronic_noise"),
     ],
 )
-def test_impossible_doses_are_refused(change: Any, part: Any) -> None:
+def test_impossible_doses_are_refused(change: dict[str, Any], part: str) -> None:
     with pytest.raises(ValueError, match=part):
         LowerDose(**({"photons": 1e5, "dose_fraction": 0.5} | change))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -16,13 +16,15 @@ pytestmark = pytest.mark.real_data
 PHOTONS_PER_MAS_AND_TURN = 2850.0 * 720  # see docs/ct_dose.md
 NUM_VIEWS = 360
 
+Noises = tuple[np.ndarray, np.ndarray, float]
+
 
 def image_hu(dataset: pydicom.Dataset) -> np.ndarray:
     return dataset.pixel_array * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
 
 
 @pytest.fixture(scope="module")
-def noises(data_folder: Any) -> tuple[np.ndarray, np.ndarray, float]:
+def noises(data_folder: Path) -> Noises:
     """Real and simulated noise in the middle of the body, and the pixel size."""
     folder = data_folder / "ct" / "real_low_dose" / "D45f_3mm"
     full, quarter = (pydicom.dcmread(folder / dose / "0003.dcm") for dose in ("full", "quarter"))
@@ -44,20 +46,20 @@ def mean_frequency_per_mm(noise: np.ndarray, pixel_mm: float) -> float:
     return float((np.hypot(rows[:, None], columns) * power).sum() / power.sum())
 
 
-def test_noise_level_is_within_15_percent(noises: Any) -> None:
+def test_noise_level_is_within_15_percent(noises: Noises) -> None:
     real, simulated, _ = noises
     assert simulated.std() == pytest.approx(real.std(), rel=0.15)
 
 
-def test_noise_texture_is_within_15_percent(noises: Any) -> None:
+def test_noise_texture_is_within_15_percent(noises: Noises) -> None:
     real, simulated, pixel_mm = noises
     expected = mean_frequency_per_mm(real, pixel_mm)
     assert mean_frequency_per_mm(simulated, pixel_mm) == pytest.approx(expected, rel=0.15)
 
 
-def test_noise_streaks_run_the_same_way(noises: Any) -> Any:
-    def side_to_side(noise: Any) -> Any:
-        return np.diff(noise, axis=0).var() / np.diff(noise, axis=1).var()
+def test_noise_streaks_run_the_same_way(noises: Noises) -> None:
+    def side_to_side(noise: np.ndarray) -> float:
+        return float(np.diff(noise, axis=0).var() / np.diff(noise, axis=1).var())
 
     real, simulated, _ = noises
     assert side_to_side(simulated) == pytest.approx(side_to_side(real), rel=0.15)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -41,7 +42,7 @@ def cylinder(
     ],
 )
 def test_backprojection_is_the_adjoint_of_projection(
-    shape: Any, spacing_mm: Any, changes: Any
+    shape: tuple[int, int], spacing_mm: tuple[float, float], changes: dict[str, Any]
 ) -> None:
     geometry = replace(TINY, **changes)
     torch.manual_seed(0)
@@ -52,11 +53,11 @@ def test_backprojection_is_the_adjoint_of_projection(
     assert there.item() == pytest.approx(back.item(), rel=1e-10)
 
 
-def test_projection_and_reconstruction_are_linear() -> Any:
+def test_projection_and_reconstruction_are_linear() -> None:
     torch.manual_seed(1)
     a, b = torch.randn(2, 1, 1, 16, 16, dtype=torch.float64)
 
-    def there_and_back(image: Any) -> Any:
+    def there_and_back(image: torch.Tensor) -> torch.Tensor:
         sinogram = project(image, TINY, (4.0, 4.0))
         return filtered_backprojection(sinogram, TINY, shape=(16, 16), spacing_mm=(4.0, 4.0))
 
@@ -105,7 +106,7 @@ def test_line_integrals_of_a_cylinder_are_its_chords() -> None:
 @pytest.mark.parametrize(("row_mm", "column_mm"), [(0.0, 0.0), (14.0, -20.0)])
 @pytest.mark.parametrize("rotation_center_mm", [(0.0, 0.0), (-10.0, 6.0)])
 def test_water_stays_zero_hu(
-    kernel: Any, row_mm: Any, column_mm: Any, rotation_center_mm: Any
+    kernel: Kernel, row_mm: float, column_mm: float, rotation_center_mm: tuple[float, float]
 ) -> None:
     geometry = replace(GEOMETRY, rotation_center_mm=rotation_center_mm)
     image = cylinder(36, row_mm=row_mm, column_mm=column_mm)
@@ -163,7 +164,7 @@ def test_kernel_keeps_low_frequencies_and_rolls_off() -> None:
         ),
     ],
 )
-def test_refusals_say_what_is_accepted(make: Any, part: Any) -> None:
+def test_refusals_say_what_is_accepted(make: Callable[[], object], part: str) -> None:
     with pytest.raises(ValueError, match=part):
         make()
 

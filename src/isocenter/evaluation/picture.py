@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,40 +11,58 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from isocenter.evaluation.plots import EDGE_COLORS, curves_of, dress, plot_spectra, say
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.gridspec import SubplotSpec
 
-    from isocenter.evaluation.comparison import Comparison, Example, NoiseComparison
     from isocenter.evaluation.ct import (
+        NoiseComparison,
         Region,
         Sharpness,
         TissueBias,
         TransferFunction,
     )
+    from isocenter.evaluation.findings import Example, Findings
 
-# Name, level and width in HU, and half the width of the difference beside it.
-WINDOWS = (
-    ("soft tissue 400/40", 40.0, 400.0, 100.0),
-    ("lung 1500/\N{MINUS SIGN}600", -600.0, 1500.0, 300.0),
+
+class Window(NamedTuple):
+    """How images are shown, in their unit.
+
+    Attributes:
+        low, high: black and white.
+        reach: half the width of the difference shown beside.
+    """
+
+    name: str
+    low: float
+    high: float
+    reach: float
+
+
+CT_WINDOWS = (
+    Window("soft tissue 400/40", -160.0, 240.0, 100.0),
+    Window("lung 1500/\N{MINUS SIGN}600", -1350.0, 150.0, 300.0),
 )
-# Told apart by people who cannot tell red from green (Okabe and Ito, 2008).
-REFERENCE_COLOR, TEST_COLOR, DIFFERENCE_COLOR = "#404040", "#D55E00", "#999999"
-EDGE_COLORS = ("#0072B2", "#009E73", "#CC79A7")
 _MARGIN_MM = 12.0
 _WIDTH, _CURVES_HEIGHT, _GAP, _HEADING, _FOOT = 16.5, 3.9, 0.55, 1.05, 0.6
 _LEFT, _RIGHT = 0.045, 0.965
 
 
-def draw(comparison: Comparison) -> Figure:
+def draw(comparison: Findings) -> Figure:
     """A page of a comparison; save it with ``savefig``."""
+    windows = _windows_of(comparison)
     image_height = _image_height(comparison.example)
-    heights = [image_height, _GAP, image_height, 1.3 * _GAP, _CURVES_HEIGHT]
+    is_ct = comparison.unit == "HU"
+    heights = [image_height, _GAP] * len(windows)
+    if is_ct:
+        heights = [*heights[:-1], 1.3 * _GAP, _CURVES_HEIGHT]
     height = sum(heights) + _HEADING + _FOOT
     figure = Figure(figsize=(_WIDTH, height), facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        5,
+        len(heights),
         1,
         height_ratios=heights,
         hspace=0,
@@ -54,21 +72,30 @@ def draw(comparison: Comparison) -> Figure:
         bottom=_FOOT / height,
     )
     _write_heading(figure, comparison)
-    for row, window in zip((0, 2), WINDOWS, strict=True):
-        _draw_images(figure, grid[row], comparison, window, with_regions=row == 0)
-    _draw_curves(figure, grid[4], comparison)
+    for number, window in enumerate(windows):
+        _draw_images(figure, grid[2 * number], comparison, window, with_regions=number == 0)
+    if is_ct:
+        _draw_curves(figure, grid[4], comparison)
     return figure
+
+
+def _windows_of(comparison: Findings) -> tuple[Window, ...]:
+    """CT's own windows, or the range of the first protocol."""
+    if comparison.unit == "HU":
+        return CT_WINDOWS
+    protocol = comparison.fidelity[0].protocol
+    return (Window(protocol.name, protocol.low, protocol.high, 0.1 * protocol.data_range),)
 
 
 def _image_height(example: Example) -> float:
     """Height in inches at which three images side by side fill the width of the page."""
-    box = _around_body(example)
+    box = around_body(example)
     rows, columns = ((part.stop - part.start) for part in box)
     shape = rows * example.spacing_mm[0] / (columns * example.spacing_mm[1])
     return shape * _WIDTH * (_RIGHT - _LEFT) / 3.1
 
 
-def _write_heading(figure: Figure, comparison: Comparison) -> None:
+def _write_heading(figure: Figure, comparison: Findings) -> None:
     top, line = 1 - 0.3 / figure.get_figheight(), 0.28 / figure.get_figheight()
     figure.text(_LEFT, top, "Test against reference", fontsize=19, weight="bold", va="center")
     num_pairs, (of_reference, of_test) = len(comparison.pairs), comparison.num_slices
@@ -79,7 +106,7 @@ def _write_heading(figure: Figure, comparison: Comparison) -> None:
     scores = [
         f"{score.protocol.name}: "
         + ("identical" if math.isinf(score.psnr_db) else f"PSNR {score.psnr_db:.1f} dB")
-        + f", SSIM {score.ssim:.3f}, RMSE {score.rmse_hu:.1f} HU"
+        + f", SSIM {score.ssim:.3f}, RMSE {score.rmse:.1f} {comparison.unit}".rstrip()
         for score in comparison.fidelity
     ]
     where = f"   ({protocols.pop()})" if len(protocols) == 1 else ""
@@ -89,18 +116,17 @@ def _write_heading(figure: Figure, comparison: Comparison) -> None:
 def _draw_images(
     figure: Figure,
     place: SubplotSpec,
-    comparison: Comparison,
-    window: tuple[str, float, float, float],
+    comparison: Findings,
+    window: Window,
     *,
     with_regions: bool,
 ) -> None:
-    name, level, width, reach = window
+    name, low, high, reach = window
     example = comparison.example
-    box = _around_body(example)
+    box = around_body(example)
     layout = place.subgridspec(1, 4, width_ratios=(1, 1, 1, 0.03), wspace=0.03)
     panels: Any = layout.subplots()
-    low, high = level - width / 2, level + width / 2
-    reference, test = example.reference_hu[box], example.test_hu[box]
+    reference, test = example.reference[box], example.test[box]
     aspect = example.spacing_mm[0] / example.spacing_mm[1]
     for axes, image, title in zip(panels, (reference, test), ("Reference", "Test"), strict=False):
         axes.imshow(image, cmap="gray", vmin=low, vmax=high, aspect=aspect)
@@ -108,7 +134,9 @@ def _draw_images(
     difference = panels[2].imshow(
         test - reference, cmap="gray", vmin=-reach, vmax=reach, aspect=aspect
     )
-    panels[2].set_title(f"Test \N{MINUS SIGN} reference, ±{reach:g} HU", fontsize=12)
+    panels[2].set_title(
+        f"Test \N{MINUS SIGN} reference, ±{reach:g} {comparison.unit}".rstrip(), fontsize=12
+    )
     for axes in panels[:3]:
         axes.set_axis_off()
     bar = figure.colorbar(difference, cax=panels[3])
@@ -118,7 +146,7 @@ def _draw_images(
         _outline(panels[0], comparison.noise.regions, example.reference_index, box)
 
 
-def _around_body(example: Example) -> tuple[slice, slice]:
+def around_body(example: Example) -> tuple[slice, slice]:
     """The body with a margin, so that little of the page is air."""
     box = []
     for axis, step_mm in enumerate(example.spacing_mm):
@@ -155,7 +183,7 @@ def _outline(
             )
 
 
-def _draw_curves(figure: Figure, place: SubplotSpec, comparison: Comparison) -> None:
+def _draw_curves(figure: Figure, place: SubplotSpec, comparison: Findings) -> None:
     panels = place.subgridspec(1, 4, width_ratios=(1.2, 0.42, 1.2, 1.1), wspace=0.26)
     _draw_spectra(
         figure.add_subplot(panels[0]), comparison.noise, comparison.example.reference_index
@@ -166,34 +194,11 @@ def _draw_curves(figure: Figure, place: SubplotSpec, comparison: Comparison) -> 
 
 
 def _draw_spectra(axes: Axes, noise: NoiseComparison | None, shown_slice: int) -> None:
-    _dress(axes, "Noise power spectrum", "spatial frequency, 1/mm", "HU² mm²")
+    dress(axes, "Noise power spectrum", "spatial frequency, 1/mm", "HU² mm²")
     if noise is None:
-        _say(axes, "no homogeneous soft tissue found")
+        say(axes, "no homogeneous soft tissue found")
         return
-    curves = (
-        ("reference", noise.reference, REFERENCE_COLOR, "-"),
-        ("test", noise.test, TEST_COLOR, "-"),
-        ("test \N{MINUS SIGN} reference", noise.difference, DIFFERENCE_COLOR, ":"),
-    )
-    for name, spectrum, color, style in curves:
-        mean = spectrum.mean_frequency_per_mm
-        label = f"{name}: {spectrum.noise_hu:.1f} HU, mean {mean:.3f}/mm"
-        axes.plot(
-            spectrum.radial_frequency_per_mm,
-            spectrum.radial_power_hu2_mm2,
-            style,
-            color=color,
-            linewidth=2,
-            label=label if math.isfinite(mean) else f"{name}: none",
-        )
-        if math.isfinite(mean):
-            height = np.interp(
-                mean, spectrum.radial_frequency_per_mm, spectrum.radial_power_hu2_mm2
-            )
-            axes.plot([mean, mean], [0, float(height)], "--", color=color, linewidth=1)
-    axes.set_xlim(0)
-    axes.set_ylim(0, 1.35 * (axes.get_ylim()[1] or 1.0))
-    axes.legend(fontsize=9, loc="upper right", frameon=False)
+    plot_spectra(axes, curves_of(noise))
     num_shown = sum(region.slice_index == shown_slice for region in noise.regions)
     regions = f"{noise.reference.num_regions} regions, {num_shown} of them above"
     axes.text(
@@ -226,10 +231,10 @@ def _draw_planes(figure: Figure, place: SubplotSpec, noise: NoiseComparison | No
 
 
 def _draw_transfer(axes: Axes, sharpness: dict[str, Sharpness]) -> None:
-    _dress(axes, "Edge sharpness (task transfer function)", "spatial frequency, 1/mm", "")
+    dress(axes, "Edge sharpness (task transfer function)", "spatial frequency, 1/mm", "")
     sure = [each for each in sharpness.values() if each.is_sure]
     if not sure:
-        _say(axes, "too few clean edges found")
+        say(axes, "too few clean edges found")
         return
     for color, each in zip(EDGE_COLORS, sure, strict=False):
         reference, test = each.reference, each.test
@@ -261,9 +266,9 @@ def _above_noise(function: TransferFunction) -> tuple[NDArray, NDArray]:
 
 
 def _draw_bias(axes: Axes, bias: dict[str, TissueBias]) -> None:
-    _dress(axes, "HU bias", "", "HU, test \N{MINUS SIGN} reference")
+    dress(axes, "HU bias", "", "HU, test \N{MINUS SIGN} reference")
     if not bias:
-        _say(axes, "no tissue found")
+        say(axes, "no tissue found")
         return
     values = np.array([each.bias_hu for each in bias.values()])
     intervals = [each.interval_hu for each in bias.values()]
@@ -304,17 +309,3 @@ def _signed(value: float) -> str:
 
 def _error_bars(values: NDArray, reach: NDArray) -> NDArray:
     return np.maximum(np.stack([values - reach[:, 0], reach[:, 1] - values]), 0.0)
-
-
-def _dress(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, fontsize=12)
-    axes.set_xlabel(x, fontsize=10)
-    axes.set_ylabel(y, fontsize=10)
-    axes.tick_params(labelsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _say(axes: Axes, words: str) -> None:
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", fontsize=11)
-    axes.set_xticks([])
-    axes.set_yticks([])

@@ -5,23 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from isocenter.core.version import __version__
-from isocenter.evaluation.comparison import Row
-from isocenter.evaluation.ct.edges import ARC_MM
+from isocenter.evaluation.bootstrap import Interval
+from isocenter.evaluation.ct.edges import ARC_MM, Sharpness, TransferFunction
 from isocenter.evaluation.ct.hu import SOLID_RADIUS_MM
-from isocenter.evaluation.ct.noise_power import REGION_SIDE_MM
+from isocenter.evaluation.ct.noise_power import (
+    REGION_SIDE_MM,
+    NoiseComparison,
+    NoisePowerSpectrum,
+)
+from isocenter.evaluation.fidelity import Fidelity, Protocol
+from isocenter.evaluation.findings import Findings
+from isocenter.evaluation.lesions.detectability import DetectabilityTable
 from isocenter.image.ct_tissue import BODY_THRESHOLD_HU, TISSUES
 
-if TYPE_CHECKING:
-    from isocenter.evaluation.bootstrap import Interval
-    from isocenter.evaluation.comparison import Comparison, NoiseComparison
-    from isocenter.evaluation.ct import NoisePowerSpectrum, Sharpness, TransferFunction
-    from isocenter.evaluation.fidelity import Fidelity, Protocol
-    from isocenter.evaluation.lesions.detectability import DetectabilityTable
+
+class Row(NamedTuple):
+    """One line of the table; :data:`COLUMNS` names the cells."""
+
+    measure: str
+    reference: str
+    test: str
+    against_reference: str
+
+
+COLUMNS = ("Measure", "Reference", "Test", "Test against reference")
 
 MASK_MEANING = {
     "inside the body": (
@@ -32,10 +44,12 @@ MASK_MEANING = {
 }
 
 
-def comparison_dict(comparison: Comparison) -> dict[str, Any]:
+def comparison_dict(comparison: Findings) -> dict[str, Any]:
     """Plain values, ready for JSON; what has no finite value is None."""
     return plain(
         {
+            "unit": comparison.unit,
+            "left_out": comparison.left_out,
             "slices": _slices(comparison),
             "acquisition": dict(
                 zip(("reference", "test"), map(asdict, comparison.acquisitions), strict=True)
@@ -78,16 +92,17 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
     )
 
 
-def comparison_rows(comparison: Comparison) -> list[Row]:
+def comparison_rows(comparison: Findings) -> list[Row]:
     """Lines for a terminal, four cells each."""
     return [
         *_slice_rows(comparison),
         *_fidelity_rows(comparison.fidelity),
         *_bias_rows(comparison),
-        *_noise_rows(comparison.noise),
+        *(_noise_rows(comparison.noise) if comparison.unit == "HU" else []),
         *_sharpness_rows(comparison.sharpness.values()),
         *_continuity_rows(comparison),
         *_detectability_rows(comparison),
+        *(Row(each, "", "", "left out") for each in comparison.left_out),
     ]
 
 
@@ -108,7 +123,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _slices(comparison: Comparison) -> dict[str, Any]:
+def _slices(comparison: Findings) -> dict[str, Any]:
     of_reference, of_test = comparison.num_slices
     return {
         "reference": of_reference,
@@ -121,8 +136,7 @@ def _slices(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _settings(comparison: Comparison) -> dict[str, Any]:
-
+def _settings(comparison: Findings) -> dict[str, Any]:
     return {
         "isocenter_version": __version__,
         "seed": comparison.seed,
@@ -142,8 +156,9 @@ def _settings(comparison: Comparison) -> dict[str, Any]:
 def _protocol_dict(protocol: Protocol) -> dict[str, Any]:
     return {
         "protocol": protocol.name,
-        "clipped_to_hu": (protocol.low_hu, protocol.high_hu),
-        "data_range_hu": protocol.data_range_hu,
+        "clipped_to": (protocol.low, protocol.high),
+        "data_range": protocol.data_range,
+        "unit": protocol.unit,
         "mask": protocol.mask_policy,
     }
 
@@ -152,8 +167,8 @@ def _fidelity_dict(score: Fidelity) -> dict[str, Any]:
     return {
         "psnr_db": score.psnr_db,
         "ssim": score.ssim,
-        "rmse_hu": score.rmse_hu,
-        "identical": score.rmse_hu == 0,
+        "rmse": score.rmse,
+        "identical": score.rmse == 0,
         "num_voxels": score.num_voxels,
     }
 
@@ -168,6 +183,7 @@ def _noise_dict(noise: NoiseComparison | None) -> dict[str, Any] | None:
     }
     return {
         "num_regions": noise.reference.num_regions,
+        "each_slice": noise.of_slices,
         "region_rows_columns": noise.regions[0].shape,
         "radial_frequency_per_mm": noise.reference.radial_frequency_per_mm,
         **{name: _spectrum_dict(spectrum) for name, spectrum in spectra.items()},
@@ -206,13 +222,13 @@ def _transfer_dict(function: TransferFunction) -> dict[str, Any]:
     }
 
 
-def _continuity_dict(comparison: Comparison) -> dict[str, Any] | None:
+def _continuity_dict(comparison: Findings) -> dict[str, Any] | None:
     if comparison.continuity is None:
         return None
     return asdict(comparison.continuity) | {"ratio": comparison.continuity.ratio}
 
 
-def _slice_rows(comparison: Comparison) -> list[Row]:
+def _slice_rows(comparison: Findings) -> list[Row]:
     of_reference, of_test = comparison.num_slices
     return [
         Row("Slices", str(of_reference), str(of_test), f"{len(comparison.pairs)} compared"),
@@ -223,11 +239,12 @@ def _fidelity_rows(scores: Iterable[Fidelity]) -> list[Row]:
     rows = []
     for score in scores:
         protocol = score.protocol
-        where = f"{protocol.low_hu:g}..{protocol.high_hu:g} HU, {protocol.mask_policy}"
+        unit = f" {protocol.unit}".rstrip()
+        where = f"{protocol.low:g}..{protocol.high:g}{unit}, {protocol.mask_policy}"
         values = (
             ("PSNR", "identical" if math.isinf(score.psnr_db) else f"{score.psnr_db:.2f} dB"),
             ("SSIM", f"{score.ssim:.4f}"),
-            ("RMSE", f"{score.rmse_hu:.2f} HU"),
+            ("RMSE", _rmse(score)),
         )
         name = protocol.name
         for measure, value in values:
@@ -235,7 +252,12 @@ def _fidelity_rows(scores: Iterable[Fidelity]) -> list[Row]:
     return rows
 
 
-def _bias_rows(comparison: Comparison) -> list[Row]:
+def _rmse(score: Fidelity) -> str:
+    unit = score.protocol.unit
+    return f"{score.rmse:.2f} HU" if unit == "HU" else f"{score.rmse:.4g} {unit}".rstrip()
+
+
+def _bias_rows(comparison: Findings) -> list[Row]:
     return [
         Row(
             f"HU of {bias.tissue} ({TISSUES[bias.tissue][0]:g}..{TISSUES[bias.tissue][1]:g} HU)",
@@ -301,21 +323,21 @@ def _sharpness_rows(sharpness: Iterable[Sharpness]) -> list[Row]:
     return rows
 
 
-def _continuity_rows(comparison: Comparison) -> list[Row]:
+def _continuity_rows(comparison: Findings) -> list[Row]:
     found = comparison.continuity
     if found is None:
         return []
     return [
         Row(
             f"Difference of neighbouring slices, {found.num_pairs} pairs",
-            f"{found.reference_hu:.1f} HU",
-            f"{found.test_hu:.1f} HU",
-            _times(found.test_hu, found.reference_hu),
+            _with_unit(found.reference, comparison.unit),
+            _with_unit(found.test, comparison.unit),
+            _times(found.test, found.reference),
         )
     ]
 
 
-def _detectability_rows(comparison: Comparison) -> list[Row]:
+def _detectability_rows(comparison: Findings) -> list[Row]:
     rows = [
         Row(
             f"Predicted d', {each.kind.diameter_mm:g} mm, {each.kind.contrast_hu:+g} HU",
@@ -347,6 +369,11 @@ def _observed_rows(found: DetectabilityTable, blurred: DetectabilityTable | None
         )
         for number, (one, two) in enumerate(zip(before, after, strict=True))
     ]
+
+
+def _with_unit(value: float, unit: str) -> str:
+    """One decimal for HU; four figures for units whose size is not known here."""
+    return f"{value:.1f} HU" if unit == "HU" else f"{value:.4g} {unit}".rstrip()
 
 
 def _per_mm(frequency: float) -> str:

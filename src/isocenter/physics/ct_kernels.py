@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from isocenter.physics.ct_projection import FanBeam
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +42,15 @@ class Kernel:
         fall = (frequency_per_mm.abs() / self.half_frequency_per_mm) ** self.order
         return (1 + self.boost * u * torch.exp(1 - u)) * torch.exp2(-fall)
 
-    def filter(self, weighted: Tensor, channel_angle_rad: float, geometry: FanBeam) -> Tensor:
+    def filter(
+        self, weighted: Tensor, *, channel_angle_rad: float, pitch_at_isocenter_mm: float
+    ) -> Tensor:
         """Convolve the last axis with the equiangular ramp and this window.
+
+        Args:
+            weighted: line integrals weighted by the cosine of the fan angle, channels last.
+            channel_angle_rad: between neighbouring channels, seen from the source.
+            pitch_at_isocenter_mm: between neighbouring rays where they pass the isocenter.
 
         Source: Kak & Slaney, 1988, equations 3.4.1 (63)-(65).
         """
@@ -55,7 +58,7 @@ class Kernel:
         size = 1 << (2 * num - 1).bit_length()
         ramp = _equiangular_ramp(size, channel_angle_rad).to(weighted)
         spectrum = torch.fft.rfft(ramp).real
-        frequency = torch.fft.rfftfreq(size, geometry.pitch_at_isocenter_mm).to(weighted)
+        frequency = torch.fft.rfftfreq(size, pitch_at_isocenter_mm).to(weighted)
         gain = spectrum * self.response(frequency) * channel_angle_rad
         filtered = torch.fft.irfft(torch.fft.rfft(weighted, n=size) * gain, n=size)
         return filtered[..., :num]

@@ -211,7 +211,11 @@ def filtered_backprojection(
     _check_sinogram(sinogram, geometry)
     canvas = _Canvas.around(shape, geometry, spacing_mm)
     cosine = geometry.fan_angles_rad(sinogram).cos() * geometry.source_to_isocenter_mm
-    filtered = kernel.filter(sinogram * cosine, geometry.channel_angle_rad, geometry)
+    filtered = kernel.filter(
+        sinogram * cosine,
+        channel_angle_rad=geometry.channel_angle_rad,
+        pitch_at_isocenter_mm=geometry.pitch_at_isocenter_mm,
+    )
     rows = _fold_turns(filtered, canvas.turns)
     angles = geometry.view_angles_rad(sinogram)[: geometry.num_views // canvas.turns]
     per_chunk = _views_per_chunk(2 * canvas.rows * canvas.columns)

@@ -89,8 +89,8 @@ def test_insertion_is_rebuilt_from_its_record_and_leaves_the_rest(torso: Volume)
 
 
 def test_a_nodule_at_the_border_is_cut_off_not_wrapped(torso: Volume) -> None:
-    corner = tuple(float(x) for x in torso.geometry.position_mm(0, 0, 0))
-    grown = insert_lesions(torso, [Lesion(kind=kind(10.0), position_mm=corner)])
+    x, y, z = (float(value) for value in torso.geometry.position_mm(0, 0, 0))
+    grown = insert_lesions(torso, [Lesion(kind=kind(10.0), position_mm=(x, y, z))])
     changed = grown.array - torso.array
     assert changed[0, :3, :3].min() > 50
     assert not changed[-1].any()

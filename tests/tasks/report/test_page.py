@@ -144,7 +144,7 @@ def test_text_from_headers_cannot_become_markup(make_scan: Make, doubles: Any) -
 
 def test_the_headline_follows_the_numbers(make_scan: Make, doubles: Any) -> None:
     smoothed = headline(make_report(make_scan(), doubles.ModelDouble()))
-    assert smoothed.startswith("Noise in the quietest soft tissue fell from")
+    assert smoothed.startswith("Noise in even soft tissue fell from")
     kept = headline(make_report(make_scan(), doubles.unchanged()))
     assert "stayed at" in kept
     assert "at most 0.0 HU" in kept

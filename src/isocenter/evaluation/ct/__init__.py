@@ -1,41 +1,50 @@
-"""What a physicist asks of a CT image: HU, noise texture, sharpness, continuity between slices."""
+"""What a physicist asks of a CT image: HU, noise texture, sharpness."""
 
-from isocenter.evaluation.ct.continuity import Continuity, inter_slice_continuity
 from isocenter.evaluation.ct.edges import (
     EDGE_KINDS,
     EdgeKind,
-    EdgeSpread,
     Sharpness,
+    SharpnessMeter,
     TransferFunction,
     edge_sharpness,
-    edge_spreads,
-    task_transfer_function,
 )
-from isocenter.evaluation.ct.hu import SliceBias, TissueBias, hu_bias, slice_hu_bias
+from isocenter.evaluation.ct.hu import (
+    HuBias,
+    TissueBias,
+    TissueChange,
+    TissueChanges,
+    hu_bias,
+)
 from isocenter.evaluation.ct.noise_power import (
+    NoiseComparison,
+    NoiseMeter,
     NoisePowerSpectrum,
     Region,
     homogeneous_regions,
     noise_power_spectrum,
 )
+from isocenter.evaluation.ct.windows import ABDOMEN_WINDOW, CHEST_WINDOW, HU_RANGE, PROTOCOLS
 
 __all__ = [
+    "ABDOMEN_WINDOW",
+    "CHEST_WINDOW",
     "EDGE_KINDS",
-    "Continuity",
+    "HU_RANGE",
+    "PROTOCOLS",
     "EdgeKind",
-    "EdgeSpread",
+    "HuBias",
+    "NoiseComparison",
+    "NoiseMeter",
     "NoisePowerSpectrum",
     "Region",
     "Sharpness",
-    "SliceBias",
+    "SharpnessMeter",
     "TissueBias",
+    "TissueChange",
+    "TissueChanges",
     "TransferFunction",
     "edge_sharpness",
-    "edge_spreads",
     "homogeneous_regions",
     "hu_bias",
-    "inter_slice_continuity",
     "noise_power_spectrum",
-    "slice_hu_bias",
-    "task_transfer_function",
 ]

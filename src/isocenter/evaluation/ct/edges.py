@@ -8,14 +8,15 @@ The anatomy's own slope is in the result, so compare images of one scan by their
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import KDTree
 
+from isocenter.evaluation.ct.windows import find_body
+from isocenter.evaluation.measure import Pair, array_pairs, measure
 from isocenter.image.ct_tissue import body_mask
 
 ARC_MM = 8.0
@@ -247,14 +248,9 @@ def task_transfer_function(
 
 
 def sharpness_of(
-    spreads: Iterable[tuple[EdgeSpread, EdgeSpread]], *, spacing_mm: tuple[float, float]
+    pooled: tuple[EdgeSpread, EdgeSpread], *, spacing_mm: tuple[float, float]
 ) -> Sharpness | None:
-    """Pool the spreads of one kind over slices; None where too few edges were found."""
-    pooled: tuple[EdgeSpread, EdgeSpread] | None = None
-    for reference, test in spreads:
-        pooled = (reference, test) if pooled is None else (pooled[0] + reference, pooled[1] + test)
-    if pooled is None:
-        return None
+    """From the pooled spreads of reference and test; None where too few edges were found."""
     sharpness = _sharpness(pooled, spacing_mm)
     if sharpness is None:
         return None
@@ -276,31 +272,64 @@ def _sharpness(
     return Sharpness(reference=reference, test=test)
 
 
+class SharpnessMeter:
+    """Sharpness of each kind of edge over the pairs that it is given.
+
+    Args:
+        kinds: which edges.
+    """
+
+    def __init__(self, kinds: Sequence[EdgeKind] = EDGE_KINDS) -> None:
+        self._kinds = tuple(kinds)
+        self._spacing_mm = (1.0, 1.0)
+        self._pooled: dict[str, tuple[EdgeSpread, EdgeSpread]] = {}
+
+    def add(self, pair: Pair, /) -> None:
+        """Take in one pair; spreads add up, so memory does not grow.
+
+        Raises:
+            ValueError: its pixel spacing is not that of the pairs before.
+        """
+        if self._pooled and pair.spacing_mm != self._spacing_mm:
+            raise ValueError(
+                f"edges on pixels of {self._spacing_mm} mm and {pair.spacing_mm} mm cannot be "
+                "pooled; measure each series by a meter of its own"
+            )
+        self._spacing_mm = pair.spacing_mm
+        for kind in self._kinds:
+            found = edge_spreads(
+                pair.reference, pair.test, kind=kind, spacing_mm=pair.spacing_mm, body=pair.body
+            )
+            if found is not None:
+                before = self._pooled.get(kind.name)
+                self._pooled[kind.name] = (
+                    found if before is None else (before[0] + found[0], before[1] + found[1])
+                )
+
+    def result(self) -> dict[str, Sharpness]:
+        """Sharpness of each kind of edge that was found often enough."""
+        found = {
+            name: sharpness_of(pooled, spacing_mm=self._spacing_mm)
+            for name, pooled in self._pooled.items()
+        }
+        return {name: each for name, each in found.items() if each is not None}
+
+
 def edge_sharpness(
     reference_hu: NDArray,
     test_hu: NDArray,
     *,
     spacing_mm: tuple[float, float, float],
     mask: NDArray | None = None,
-    kinds: tuple[EdgeKind, ...] = EDGE_KINDS,
+    kinds: Sequence[EdgeKind] = EDGE_KINDS,
 ) -> dict[str, Sharpness]:
     """Sharpness of a volume (slice, row, column), for each kind of edge it holds enough of."""
-    found = {}
-    for kind in kinds:
-        spreads = (
-            edge_spreads(
-                reference_hu[index],
-                test_hu[index],
-                kind=kind,
-                spacing_mm=spacing_mm[1:],
-                body=None if mask is None else mask[index],
-            )
-            for index in range(len(reference_hu))
-        )
-        sharpness = sharpness_of(filter(None, spreads), spacing_mm=spacing_mm[1:])
-        if sharpness is not None:
-            found[kind.name] = sharpness
-    return found
+    meter = SharpnessMeter(kinds)
+    measure(
+        array_pairs(reference_hu, test_hu, spacing_mm=spacing_mm, mask=mask, find_body=find_body),
+        [meter],
+    )
+    return meter.result()
 
 
 @dataclass(frozen=True)
@@ -382,6 +411,8 @@ def _along(line_mm: NDArray, first_arc: int) -> _Contour | None:
 def _pixels_near(
     contour: _Contour, shape: tuple[int, ...], kind: EdgeKind, spacing_mm: tuple[float, float]
 ) -> _Pixels:
+    from scipy.spatial import KDTree
+
     grid = np.ones(shape, bool)
     nearest_pixel = np.rint(contour.point_mm / spacing_mm).astype(int)
     nearest_pixel = np.clip(nearest_pixel, 0, np.array(shape) - 1)

@@ -1,4 +1,4 @@
-"""HU bias of each tissue: the mean of test minus reference where the reference shows it."""
+"""HU of each tissue: the mean of test minus reference where the reference shows it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from isocenter.evaluation.bootstrap import Interval, bootstrap_mean
-from isocenter.image.ct_tissue import body_mask, tissue_masks
+from isocenter.evaluation.ct.windows import find_body
+from isocenter.evaluation.measure import Pair, array_pairs, measure
+from isocenter.image.ct_tissue import TISSUES, body_mask, tissue_masks
 
 # Tissue is chosen on a coarse image of the reference, holes are closed and specks opened, so that
 # the reference's own noise has little say in which pixels are judged. Chosen on a fine image, a
@@ -20,6 +22,8 @@ COARSE_MM = 2.6
 HOLE_RADIUS_MM = 2.0
 SOLID_RADIUS_MM = 3.0
 FEWEST_VOXELS = 500
+_BIN_HU = 0.25
+_NUM_BINS = 4000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +130,28 @@ def pool_hu_bias(
     return pooled
 
 
+class HuBias:
+    """HU bias of each tissue over the pairs that it is given.
+
+    Args:
+        seed: of the bootstrap over slices.
+    """
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self._seed = seed
+        self.parts: list[SliceBias] = []
+
+    def add(self, pair: Pair, /) -> None:
+        """Take in one pair."""
+        self.parts += slice_hu_bias(
+            pair.reference, pair.test, spacing_mm=pair.spacing_mm, body=pair.body
+        )
+
+    def result(self) -> dict[str, TissueBias]:
+        """Bias of each tissue that was found, with a 95 % interval over slices."""
+        return pool_hu_bias(self.parts, seed=self._seed)
+
+
 def hu_bias(
     reference_hu: NDArray,
     test_hu: NDArray,
@@ -142,11 +168,95 @@ def hu_bias(
     Returns:
         Bias of each tissue that was found, with a 95 % interval over slices.
     """
-    parts: list[SliceBias] = []
-    for index, reference in enumerate(reference_hu):
-        body = body_mask(reference) if mask is None else mask[index]
-        parts += slice_hu_bias(reference, test_hu[index], spacing_mm=spacing_mm[1:], body=body)
-    return pool_hu_bias(parts, seed=seed)
+    meter = HuBias(seed=seed)
+    measure(
+        array_pairs(reference_hu, test_hu, spacing_mm=spacing_mm, mask=mask, find_body=find_body),
+        [meter],
+    )
+    return meter.result()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TissueChange:
+    """What became of one range of HU.
+
+    Attributes:
+        tissue: name of the range, see :mod:`isocenter.image.ct_tissue`.
+        range_hu: its limits.
+        num_voxels: how many were averaged.
+        before_hu, after_hu: mean value of reference and test.
+        half_width_median_hu, half_width_p95_hu: of the half of the stated interval; NaN where none
+            was stated.
+    """
+
+    tissue: str
+    range_hu: tuple[float, float]
+    num_voxels: int
+    before_hu: float
+    after_hu: float
+    half_width_median_hu: float
+    half_width_p95_hu: float
+
+    @property
+    def change_hu(self) -> float:
+        """Mean of after minus before."""
+        return self.after_hu - self.before_hu
+
+
+class TissueChanges:
+    """Mean HU of each tissue before and after, and how wide the stated interval is there."""
+
+    def __init__(self) -> None:
+        self._sums = {name: _TissueSums() for name in TISSUES}
+
+    def add(self, pair: Pair, /) -> None:
+        """Take in one pair; its guide decides which tissue is where."""
+        masks = solid_tissue_masks(pair.guiding, spacing_mm=pair.spacing_mm, body=pair.body)
+        for name, mask in masks.items():
+            self._sums[name].add(pair, mask)
+
+    def result(self) -> tuple[TissueChange, ...]:
+        """Tissues with at least 500 voxels."""
+        return tuple(
+            sums.change(name)
+            for name, sums in self._sums.items()
+            if sums.num_voxels >= FEWEST_VOXELS
+        )
+
+
+class _TissueSums:
+    """Running sums of one tissue, and a histogram of half-widths."""
+
+    def __init__(self) -> None:
+        self.num_voxels = 0
+        self._before = 0.0
+        self._after = 0.0
+        self._half_widths = np.zeros(_NUM_BINS, np.int64)
+
+    def add(self, pair: Pair, mask: NDArray) -> None:
+        self.num_voxels += int(mask.sum())
+        self._before += float(pair.reference[mask].sum(dtype=np.float64))
+        self._after += float(pair.test[mask].sum(dtype=np.float64))
+        if pair.interval is not None:
+            lower, upper = pair.interval
+            half_width = (upper[mask] - lower[mask]) / 2
+            bins = np.clip(half_width / _BIN_HU, 0, _NUM_BINS - 1).astype(int)
+            self._half_widths += np.bincount(bins, minlength=_NUM_BINS)
+
+    def change(self, name: str) -> TissueChange:
+        return TissueChange(
+            tissue=name,
+            range_hu=TISSUES[name],
+            num_voxels=self.num_voxels,
+            before_hu=self._before / self.num_voxels,
+            after_hu=self._after / self.num_voxels,
+            half_width_median_hu=self._quantile(0.5),
+            half_width_p95_hu=self._quantile(0.95),
+        )
+
+    def _quantile(self, share: float) -> float:
+        seen = self._half_widths.cumsum()
+        return float(np.searchsorted(seen, share * seen[-1])) * _BIN_HU if seen[-1] else math.nan
 
 
 def _disc(spacing_mm: tuple[float, float], radius_mm: float) -> NDArray:

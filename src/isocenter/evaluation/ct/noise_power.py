@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from isocenter.evaluation.ct.windows import find_body
+from isocenter.evaluation.measure import Pair, array_pairs
 from isocenter.image.ct_tissue import body_mask
 
 SOFT_TISSUE_HU = (-160.0, 240.0)
@@ -125,28 +127,6 @@ def slice_regions(
     return _least_structured(candidates, most)
 
 
-def homogeneous_regions(
-    reference_hu: NDArray,
-    *,
-    spacing_mm: tuple[float, float, float],
-    mask: NDArray | None = None,
-    side_mm: float = REGION_SIDE_MM,
-    most_a_slice: int = MOST_REGIONS_A_SLICE,
-) -> list[Region]:
-    """Least structured soft tissue of a volume (slice, row, column), chosen on the reference."""
-    found: list[Region] = []
-    for index, image in enumerate(reference_hu):
-        found += slice_regions(
-            image,
-            spacing_mm=spacing_mm[1:],
-            body=None if mask is None else mask[index],
-            slice_index=index,
-            side_mm=side_mm,
-            most=most_a_slice,
-        )
-    return without_structured(found)
-
-
 def without_structured(regions: Sequence[Region]) -> list[Region]:
     """Drop regions far more structured than the median one."""
     if not regions:
@@ -194,6 +174,137 @@ def spectrum_of(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class NoiseLevel:
+    """Noise of one image in one slice, over the same regions and frequencies as the spectrum.
+
+    Attributes:
+        level_hu: standard deviation; NaN where the slice offers no region.
+        mean_frequency_per_mm: of the radial curve; NaN also where there is no noise.
+    """
+
+    level_hu: float
+    mean_frequency_per_mm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceNoise:
+    """Noise of one slice of reference and test."""
+
+    index: int
+    reference: NoiseLevel
+    test: NoiseLevel
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseComparison:
+    """Noise power spectra in the same regions.
+
+    Attributes:
+        difference: spectrum of test minus reference: what was added or taken away. It holds no
+            anatomy where the two differ by noise alone.
+        regions: where they were measured, chosen on the reference or on what guides.
+        of_slices: the same, slice by slice; their powers average to those of the spectra.
+    """
+
+    reference: NoisePowerSpectrum
+    test: NoisePowerSpectrum
+    difference: NoisePowerSpectrum
+    regions: tuple[Region, ...]
+    of_slices: tuple[SliceNoise, ...] = ()
+
+
+class NoiseMeter:
+    """The one meter of noise before and after: level, mean frequency and spectrum.
+
+    All three come from the same regions, the least structured soft tissue, and from the whole
+    spectrum. What anatomy the regions hold counts as noise of low frequency.
+    """
+
+    def __init__(self) -> None:
+        self._regions: list[tuple[Region, tuple[NDArray, NDArray, NDArray]]] = []
+        self._indices: list[int] = []
+        self._spacing_mm = (1.0, 1.0)
+
+    def add(self, pair: Pair, /) -> None:
+        """Take in one pair.
+
+        Raises:
+            ValueError: its pixel spacing is not that of the pairs before.
+        """
+        if self._indices and pair.spacing_mm != self._spacing_mm:
+            raise ValueError(
+                f"spectra of pixels of {self._spacing_mm} mm and {pair.spacing_mm} mm cannot be "
+                "averaged; measure each series by a meter of its own"
+            )
+        self._spacing_mm = pair.spacing_mm
+        self._indices.append(pair.index)
+        images = (pair.reference, pair.test, pair.test - pair.reference)
+        for region in slice_regions(
+            pair.guiding, spacing_mm=pair.spacing_mm, body=pair.body, slice_index=pair.index
+        ):
+            reference, test, difference = (
+                region_power(image, region, spacing_mm=pair.spacing_mm) for image in images
+            )
+            self._regions.append((region, (reference, test, difference)))
+
+    def result(self) -> NoiseComparison | None:
+        """Over all regions but those far more structured than the rest; None without any."""
+        kept = set(without_structured([region for region, _ in self._regions]))
+        powers = [(region, power) for region, power in self._regions if region in kept]
+        if not powers:
+            return None
+        reference, test, difference = (
+            _mean_spectrum([power[which] for _, power in powers], self._spacing_mm)
+            for which in range(3)
+        )
+        return NoiseComparison(
+            reference=reference,
+            test=test,
+            difference=difference,
+            regions=tuple(region for region, _ in powers),
+            of_slices=tuple(
+                self._slice_noise(
+                    index, [power for region, power in powers if region.slice_index == index]
+                )
+                for index in self._indices
+            ),
+        )
+
+    def _slice_noise(
+        self, index: int, powers: Sequence[tuple[NDArray, NDArray, NDArray]]
+    ) -> SliceNoise:
+        reference, test = (
+            _level(spectrum_of((power[which] for power in powers), spacing_mm=self._spacing_mm))
+            for which in (0, 1)
+        )
+        return SliceNoise(index=index, reference=reference, test=test)
+
+
+def homogeneous_regions(
+    reference_hu: NDArray,
+    *,
+    spacing_mm: tuple[float, float, float],
+    mask: NDArray | None = None,
+    side_mm: float = REGION_SIDE_MM,
+    most_a_slice: int = MOST_REGIONS_A_SLICE,
+) -> list[Region]:
+    """Least structured soft tissue of a volume (slice, row, column), chosen on the reference."""
+    found: list[Region] = []
+    for pair in array_pairs(
+        reference_hu, reference_hu, spacing_mm=spacing_mm, mask=mask, find_body=find_body
+    ):
+        found += slice_regions(
+            pair.guiding,
+            spacing_mm=pair.spacing_mm,
+            body=pair.body,
+            slice_index=pair.index,
+            side_mm=side_mm,
+            most=most_a_slice,
+        )
+    return without_structured(found)
+
+
 def noise_power_spectrum(
     image_hu: NDArray, regions: Sequence[Region], *, spacing_mm: tuple[float, float, float]
 ) -> NoisePowerSpectrum | None:
@@ -212,6 +323,22 @@ def noise_power_spectrum(
         for region in regions
     )
     return spectrum_of(powers, spacing_mm=spacing_mm[1:])
+
+
+def _mean_spectrum(
+    powers: Sequence[NDArray], spacing_mm: tuple[float, float]
+) -> NoisePowerSpectrum:
+    spectrum = spectrum_of(powers, spacing_mm=spacing_mm)
+    assert spectrum is not None
+    return spectrum
+
+
+def _level(spectrum: NoisePowerSpectrum | None) -> NoiseLevel:
+    if spectrum is None:
+        return NoiseLevel(level_hu=math.nan, mean_frequency_per_mm=math.nan)
+    return NoiseLevel(
+        level_hu=spectrum.noise_hu, mean_frequency_per_mm=spectrum.mean_frequency_per_mm
+    )
 
 
 def _region_shape(spacing_mm: tuple[float, float], side_mm: float) -> tuple[int, int]:

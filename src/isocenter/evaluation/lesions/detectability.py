@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from isocenter.core.errors import UnsuitableScan
+from isocenter.core.progress import Progress, silent
 from isocenter.core.seeds import derived_seed, generator_for
+from isocenter.core.spread import spread_evenly
 from isocenter.core.volume import Volume
 from isocenter.evaluation.lesions.lesions import (
     LESION_KINDS,
@@ -41,6 +44,7 @@ Process = Callable[[Volume], NDArray]
 FULL_DOSE = "full dose"
 LOW_DOSE = "low dose"
 SMALL_MM = 6.0
+TOO_FEW_PLACES = "lesion_places"
 
 _LIMITS = (0.025, 0.975)
 _LEAST = 0.05  # d' below which a ratio has no meaning
@@ -149,7 +153,7 @@ class _Pairs:
 def detectability_study(
     scans: Sequence[Volume],
     *,
-    degrade: Degrade,
+    degrade: Degrade | Sequence[Degrade],
     processors: Mapping[str, Process],
     kinds: Sequence[LesionKind] = LESION_KINDS,
     slices: Sequence[Sequence[int]] | None = None,
@@ -161,15 +165,15 @@ def detectability_study(
     observer: HotellingObserver | None = None,
     resamples: int = 200,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> DetectabilityTable:
     """d' of known lesions at full dose, at low dose, after each process and after a plain blur.
 
     Args:
         scans: full-dose scans. A lesion is placed and read in one slice of a slab of
             ``2 * context + 1`` slices; that slab is all that ``degrade`` and the processes see.
-        degrade: slab and generator to HU at the lower dose, same shape. It is called twice a slice
-            and repeat.
+        degrade: slab and generator to HU at the lower dose, same shape; one for all scans or one
+            for each. It is called twice a slice and repeat.
         processors: names to functions from the low-dose slab to HU, either of the slab's shape or
             of its central slice alone (row, column). Called as often as ``degrade``.
         slices: indices to read in each scan; where None, ``slices_per_scan`` spread over it.
@@ -179,11 +183,17 @@ def detectability_study(
         progress: called with slices done and slices in all.
 
     Raises:
-        ValueError: no tissue offers enough places.
+        UnsuitableScan: no tissue offers enough places.
     """
     observer = observer or HotellingObserver()
+    degraders = [degrade] * len(scans) if callable(degrade) else list(degrade)
+    if len(degraders) != len(scans):
+        raise ValueError(
+            f"{len(degraders)} functions were given to lower the dose of {len(scans)} scans; give "
+            "one for all or one for each"
+        )
     if slices is None:
-        slices = [_spread(len(scan.array), slices_per_scan) for scan in scans]
+        slices = [spread_evenly(len(scan.array), slices_per_scan) for scan in scans]
     work = [
         (number, index, repeat)
         for number, indices in enumerate(slices)
@@ -192,6 +202,8 @@ def detectability_study(
     ]
     images = _controls(blur_mm) | dict(processors)
     pairs = []
+    tell = progress or silent
+    tell(0, len(work))
     for done, (number, index, repeat) in enumerate(work):
         run_seed = derived_seed(seed, number, index, repeat)
         lesions = plan_lesions(
@@ -204,9 +216,8 @@ def detectability_study(
             seed=run_seed,
         )
         slab = slab_around(scans[number], index, context=context)
-        pairs.append(_read_slab(slab, lesions, degrade, images, observer, run_seed))
-        if progress is not None:
-            progress(done + 1, len(work))
+        pairs.append(_read_slab(slab, lesions, degraders[number], images, observer, run_seed))
+        tell(done + 1, len(work))
     spacing = scans[0].geometry.spacing_mm[1:]
     return _table(_merge(pairs), observer, spacing, LOW_DOSE, resamples, seed)
 
@@ -241,7 +252,8 @@ def detectability(
     :func:`isocenter.evaluation.lesions.observer.prewhitened_detectability`.
 
     Raises:
-        ValueError: the series differ in shape, or there are too few lesions of any tissue.
+        ValueError: the series differ in shape, or there are too few lesions of any tissue (then
+            an :class:`~isocenter.core.errors.UnsuitableScan`).
     """
     if reference.array.shape != test.array.shape:
         raise ValueError(
@@ -271,11 +283,6 @@ def _controls(blur_mm: Sequence[float]) -> dict[str, Process]:
         )
 
     return {f"gaussian blur {sigma:g} mm": blur(sigma) for sigma in blur_mm}
-
-
-def _spread(num_slices: int, wanted: int) -> list[int]:
-    """Indices spread evenly, away from both ends."""
-    return sorted({int((k + 0.5) * num_slices / wanted) for k in range(wanted)})
 
 
 def _central(image_hu: NDArray) -> NDArray:
@@ -405,9 +412,10 @@ def _table(
         for name in pairs.present:
             measured[name] += _measure(pairs, name, here, internal, resamples, seed)
     if not measured[baseline]:
-        raise ValueError(
+        raise UnsuitableScan(
             f"too few places for the observer ({'; '.join(left_out) or 'none found'}); "
-            "give more slices, scans or repeats"
+            "give more slices, scans or repeats",
+            reason=TOO_FEW_PLACES,
         )
     return DetectabilityTable(
         baseline=baseline,

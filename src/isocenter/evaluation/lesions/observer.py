@@ -55,19 +55,6 @@ def difference_of_gaussian_channels(
     )
 
 
-def laguerre_gauss_channels(
-    radius_mm: NDArray, *, num_channels: int = 6, width_mm: float
-) -> NDArray:
-    """Laguerre-Gauss channels, each of unit norm, (pixels, channels).
-
-    Source: Gallas & Barrett, J. Opt. Soc. Am. A 20:1725, 2003, eq. 19.
-    """
-    from scipy.special import eval_laguerre
-
-    scaled = 2 * np.pi * radius_mm.reshape(-1, 1) ** 2 / width_mm**2
-    return _unit_norm(np.exp(-scaled / 2) * eval_laguerre(np.arange(num_channels), scaled))
-
-
 def _gaussian_of_frequency_width(radius_squared: NDArray, width_per_mm: NDArray) -> NDArray:
     return width_per_mm**2 * np.exp(-2 * np.pi**2 * width_per_mm**2 * radius_squared)
 

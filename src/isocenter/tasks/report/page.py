@@ -138,10 +138,10 @@ def _noise_sentence(before: float, after: float) -> str:
         return "Noise could not be measured, since no even soft tissue was found."
     percent = 100 * (after / before - 1) if before > 0 else 0.0
     if abs(percent) < 0.5:
-        return f"Noise in the quietest soft tissue stayed at {before:.1f} HU."
+        return f"Noise in even soft tissue stayed at {before:.1f} HU."
     verb = "fell" if percent < 0 else "rose"
     change = f"{before:.1f} to {after:.1f} HU ({signed(percent, 0)} %)"
-    return f"Noise in the quietest soft tissue {verb} from {change}."
+    return f"Noise in even soft tissue {verb} from {change}."
 
 
 def largest_change(tissues: Sequence[TissueChange]) -> TissueChange | None:

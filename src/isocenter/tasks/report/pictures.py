@@ -231,12 +231,12 @@ def noise_plot(observations: Observations) -> str:
     figure, axes = _axes()
     slices = [each.index + 1 for each in observations.noise]
     curves = (
-        ("before", [each.before.level_hu for each in observations.noise], BEFORE_COLOR, "o"),
-        ("after", [each.after.level_hu for each in observations.noise], AFTER_COLOR, "s"),
+        ("before", [each.reference.level_hu for each in observations.noise], BEFORE_COLOR, "o"),
+        ("after", [each.test.level_hu for each in observations.noise], AFTER_COLOR, "s"),
     )
     for label, values, color, marker in curves:
         axes.plot(slices, values, color=color, marker=marker, markersize=3.5, label=label)
-    axes.set(xlabel="slice", ylabel="noise in the quietest soft tissue (HU)", ylim=(0, None))
+    axes.set(xlabel="slice", ylabel="noise in even soft tissue (HU)", ylim=(0, None))
     if len(slices) > 1:
         axes.set_xlim(1, observations.num_slices)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

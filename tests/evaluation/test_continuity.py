@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isocenter.evaluation.ct import inter_slice_continuity
+from isocenter.evaluation.continuity import inter_slice_continuity
 
 
 def test_independent_noise_has_its_known_mean_difference() -> None:
@@ -11,7 +11,7 @@ def test_independent_noise_has_its_known_mean_difference() -> None:
     noise = rng.normal(0, 10, (6, 64, 64))
     found = inter_slice_continuity(noise, 3 * noise)
     assert found is not None
-    assert found.reference_hu == pytest.approx(10 * 2 / np.sqrt(np.pi), rel=0.02)
+    assert found.reference == pytest.approx(10 * 2 / np.sqrt(np.pi), rel=0.02)
     assert found.ratio == pytest.approx(3)
     assert found.num_pairs == 5
 

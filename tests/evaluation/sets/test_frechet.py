@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from isocenter.dicom.reading.open import read_volume
-from isocenter.evaluation.sets.distribution import (
-    feature_names,
+from isocenter.evaluation.ct.texture import feature_names, texture_features
+from isocenter.evaluation.sets.frechet import (
     frechet_distance,
     frechet_report,
     reference_scale,
     shrunk_covariance,
-    texture_features,
 )
 
 SPACING = (0.8, 0.8)

@@ -1,0 +1,1 @@
+"""Judging a denoiser, any function from HU to HU, against a better scan."""
