@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,14 +12,10 @@ from torch.utils.data import Dataset
 
 from isocenter.core.seeds import derived_seed
 from isocenter.training import loop
-from isocenter.training.loop import (
-    Batch,
-    Learner,
-    LoopSettings,
-    Trainer,
-    learning_rate_factor,
-    save_state,
-)
+from isocenter.training.checkpoint import save_state
+from isocenter.training.learner import Batch, Learner
+from isocenter.training.logbook import MERITS, read_log
+from isocenter.training.loop import LoopSettings, Trainer, learning_rate_factor
 
 SETTINGS = LoopSettings(
     steps=12,
@@ -124,10 +119,8 @@ def alike(first: list[Tensor], second: list[Tensor]) -> bool:
 
 
 def validations(folder: Path) -> Iterator[tuple[int, float]]:
-    for line in (folder / "log.jsonl").read_text().splitlines():
-        entry = json.loads(line)
-        if "validation" in entry:
-            yield entry["step"], entry["validation"]["filter"]
+    for row in read_log(folder / MERITS):
+        yield int(row["step"]), row["filter"]
 
 
 def run(folder: Path, one: Learner, settings: LoopSettings = SETTINGS) -> Trainer:
