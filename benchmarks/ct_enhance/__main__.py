@@ -23,11 +23,10 @@ from benchmarks.ct_enhance.baselines import BASELINES, Filtered, seconds_of
 from benchmarks.ct_enhance.cases import SEED, Slice, console, filter_all, gather
 from benchmarks.ct_enhance.judge import Truth, Verdict, judge, pooled
 from benchmarks.ct_enhance.ours import MEAN, STEPS, our_images
+from benchmarks.ct_enhance.plain import PlainRegressor, plain_if_there
 from benchmarks.ct_enhance.report import draw, markdown
 from isocenter.modelpack.ct_enhance.model import CtEnhancer, load
-from isocenter.recipes.ct_enhance.recipe import PlainRegressor, load_plain
 
-PLAIN_WEIGHTS = Path(__file__).parent / "plain.safetensors"
 FULL, LOW = "full dose", "low dose"
 Example = dict[str, NDArray]
 
@@ -51,7 +50,7 @@ def main() -> None:
         slices,
         filtered,
         load(arguments.model),
-        load_plain(PLAIN_WEIGHTS) if PLAIN_WEIGHTS.exists() else None,
+        plain_if_there(),
     )
     figures["threads"] = arguments.threads
     (arguments.output / "figures.json").write_text(json.dumps(figures, indent=1))
