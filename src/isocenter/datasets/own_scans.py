@@ -11,7 +11,7 @@ import hmac
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ _NO_PATIENT = (
 _VOLUME_SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd")
 _MOST_REASONS = 4
 _PSEUDONYM_DIGITS = 12
+_SEEDS_TRIED = 100
 
 Say = Callable[[str], None]
 WhyUnfit = Callable[[TrainingScan, str], str]
@@ -83,8 +84,10 @@ def read_own_scans(
     try:
         check_parts(reader.part_of, rule)
     except InputRefused as refusal:
-        left_out = f". Not used: {reader.reasons()}" if reader.left_out else ""
-        raise InputRefused(f"{refusal}{left_out}") from None
+        seed = reader.seed_that_does()
+        hint = "" if seed is None else f"; with split.seed={seed} each part has enough"
+        left_out = f". Not used: {reader.reasons()}" if reader.reasons() else ""
+        raise InputRefused(f"{refusal}{hint}{left_out}") from None
     return OwnScans(
         scans=tuple(reader.scans),
         part_of=reader.part_of,
@@ -138,12 +141,14 @@ class _Reader:
     listing: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     _owner: dict[str, str] = field(default_factory=dict)
+    _identity: dict[str, str] = field(default_factory=dict)
 
     def read(self, one: SeriesRuns, number: int) -> None:
         """Take the runs of a series that fit and list it."""
         patient = self._pseudonym("P", one.person.patient) if one.person.patient else ""
         part = self._part(patient, one.person.patient) if patient else ""
         why_not = one.why_not or ("" if patient else _NO_PATIENT)
+        self._identity[patient] = one.person.patient
         runs = [] if why_not else self._runs(one, f"s{number:04d}", patient, part)
         self.left_out += [why_not] if why_not else [run["why_not"] for run in runs]
         self.listing.append(
@@ -204,6 +209,17 @@ class _Reader:
     def _pseudonym(self, letter: str, identity: str) -> str:
         digest = hmac.new(self.key, f"{letter}{identity}".encode(), hashlib.sha256).hexdigest()
         return letter + digest[:_PSEUDONYM_DIGITS]
+
+    def seed_that_does(self) -> int | None:
+        """A seed of the split that leaves no part short; None where none was found."""
+        for seed in range(_SEEDS_TRIED):
+            rule = replace(self.rule, seed=seed)
+            try:
+                check_parts({one: rule.part_of(self._identity[one]) for one in self.part_of}, rule)
+            except InputRefused:
+                continue
+            return seed
+        return None
 
     def summary(self) -> str:
         """One line on what fits."""

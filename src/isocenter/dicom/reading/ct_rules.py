@@ -248,7 +248,7 @@ def even_stretches(files: Sequence[ImageFile]) -> list[list[Frame]]:
     """All frames of a suitable series in order, cut where slices are missing.
 
     Each stretch is even, each slice is in one of them. Where two even runs share a slice, the
-    longer one has it.
+    longer one has it, then the one of smaller steps: two slices across a gap are no run.
 
     Args:
         files: of a series that :func:`suitable_frames` takes, if need be with ``run="largest"``.
@@ -257,7 +257,10 @@ def even_stretches(files: Sequence[ImageFile]) -> list[list[Frame]]:
     positions, normal = _positions(ordered)
     taken: set[int] = set()
     stretches: list[list[int]] = []
-    for run in sorted(even_runs(positions @ normal), key=len, reverse=True):
+    along = positions @ normal
+    for run in sorted(
+        even_runs(along), key=lambda run: (-len(run), along[run.stop - 1] - along[run.start])
+    ):
         left = [index for index in run if index not in taken]
         taken.update(left)
         if left:
