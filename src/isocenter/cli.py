@@ -530,6 +530,7 @@ def train(
         ) from error
 
     from isocenter.core.settings import assignments_of, read_settings_file, with_settings
+    from isocenter.training.processes import is_main_process
 
     chosen = {Recipe.CT_ENHANCE: ct_enhance}[recipe]
     named = (read_settings_file(settings) if settings else {}) | assignments_of(assignments or [])
@@ -537,7 +538,8 @@ def train(
     folder = chosen.train(
         configuration, data, output, resume=resume, device=device, progress=_say_line
     )
-    _say("Model", folder)
+    if is_main_process():
+        _say("Model", folder)
 
 
 @app.command(name="model")

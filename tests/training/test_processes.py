@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -57,6 +58,30 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, tiny_run: ModuleTyp
     ]
     kept = [[name for name in names if "tfevents" not in name] for names in files]
     assert kept[0] == kept[1]
+
+
+def test_a_run_killed_in_the_middle_ends_at_the_same_weights(
+    tmp_path: Path, tiny_run: ModuleType
+) -> None:
+    tiny_run.run(tmp_path / "whole")
+    settings = tiny_run.SETTINGS
+    stuck_at = settings.batch_size * (settings.steps - 1)
+    killed = tmp_path / "killed"
+    program = subprocess.Popen([sys.executable, str(PROGRAM), str(killed), str(stuck_at)])
+    try:
+        deadline = time.monotonic() + 60
+        while not (killed / "last.pt").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        program.kill()
+        program.wait()
+    assert load_state(killed / "last.pt")["step"] == settings.checkpoint_every
+    tiny_run.run(killed)
+    for name in (LOSSES, MERITS):
+        assert (killed / name).read_text() == (tmp_path / "whole" / name).read_text()
+    for name in ("mean.pt", "texture.pt"):
+        whole, again = (load_state(tmp_path / run / name) for run in ("whole", "killed"))
+        assert all(torch.equal(whole[key], again[key]) for key in whole)
 
 
 def test_one_process_is_the_main_one_and_shares_with_nobody() -> None:

@@ -1,11 +1,13 @@
 """A run of both stages for some steps, started by one process or by several.
 
-``python -m torch.distributed.run --nproc-per-node 2 tiny_run.py FOLDER``
+``accelerate launch --multi_gpu --num_processes 2 tiny_run.py FOLDER``. With a number after the
+folder that pair is never made, so that there is time to kill the run.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -35,13 +37,15 @@ SETTINGS = LoopSettings(
 class Discs(Dataset):
     """Pairs by number: a disc of water in air, and it with more noise."""
 
-    def __init__(self, length: int, start: int = 0) -> None:
-        self.length, self.start = length, start
+    def __init__(self, length: int, start: int = 0, *, stuck_at: int | None = None) -> None:
+        self.length, self.start, self.stuck_at = length, start, stuck_at
 
     def __len__(self) -> int:
         return self.length - self.start
 
     def __getitem__(self, number: int) -> Batch:
+        if self.start + number == self.stuck_at:
+            time.sleep(120)
         generator = torch.Generator().manual_seed(self.start + number)
 
         def noise(level: float) -> Tensor:
@@ -69,8 +73,8 @@ def validation() -> list[Batch]:
     ]
 
 
-def run(folder: Path) -> None:
-    """Fit both stages side by side, from one seed."""
+def run(folder: Path, stuck_at: int | None = None) -> None:
+    """Fit both stages side by side, from one seed, or from the last checkpoint."""
     torch.manual_seed(3)
     losses = LossSettings()
     mean = mean_learner(context=0, widths=(4, 6), blocks=(1, 1), losses=losses)
@@ -87,8 +91,12 @@ def run(folder: Path) -> None:
     )
     trainer = Trainer([mean, texture], settings=SETTINGS, folder=folder)
     trainer.resume()
-    trainer.fit(lambda start: Discs(SETTINGS.steps * SETTINGS.batch_size, start), validation())
+
+    def pairs(start: int) -> Discs:
+        return Discs(SETTINGS.steps * SETTINGS.batch_size, start, stuck_at=stuck_at)
+
+    trainer.fit(pairs, validation())
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]))
+    run(Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else None)

@@ -40,6 +40,7 @@ class Logbook:
 
     def begin(self, step: int, steps: int) -> None:
         """Open the log at a step; what a run that was stopped wrote beyond it is dropped."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         for name in (LOSSES, MERITS):
             _drop_rows_after(self.folder / name, step or -1)
         self._first, self._steps = step, steps

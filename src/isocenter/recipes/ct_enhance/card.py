@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from isocenter.datasets.splits import PARTS
 from isocenter.recipes.ct_enhance.collection import Collection
 from isocenter.recipes.ct_enhance.configuration import CtEnhanceRecipe
 
@@ -111,7 +112,7 @@ def readme(card: dict[str, Any], recipe: CtEnhanceRecipe, *, sources: Sequence[s
         "## Data",
         "",
         "Split by patient: "
-        + ", ".join(f"{count} {part}" for part, count in card["patients"].items())
+        + ", ".join(f"{card['patients'][part]} {part}" for part in PARTS)
         + f"; {card['training_slices']} slices to train on. Noise was added to them; no scan of a "
         "second dose was used. " + card["data"],
         "",
