@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -258,6 +259,31 @@ def test_the_learning_rate_rises_then_falls_to_zero() -> None:
     assert factors[55] == pytest.approx(0.5)
     assert factors[100] == pytest.approx(0, abs=1e-7)
     assert factors[10:] == sorted(factors[10:], reverse=True)
+
+
+def test_runs_of_one_process_may_compute_in_different_precision(tmp_path: Path) -> None:
+    losses: dict[str, list[float]] = {"no": [], "bf16": []}
+    for precision, seen in losses.items():
+        settings = replace(SETTINGS, mixed_precision=precision)
+        run(tmp_path / precision, learner(seen), settings)
+    assert losses["bf16"] != losses["no"]
+    assert losses["bf16"] == pytest.approx(losses["no"], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"batch_size": -1},
+        {"learning_rate": 0.0},
+        {"workers": -1},
+        {"average_decay": 1.0},
+        {"mixed_precision": "half"},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        replace(SETTINGS, **wrong)
 
 
 def test_a_failed_write_keeps_the_last_checkpoint(

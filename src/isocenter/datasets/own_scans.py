@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from isocenter.core.errors import InputRefused, UnreadableInput
+from isocenter.core.progress import Say
 from isocenter.datasets.ct_pairs import TrainingScan
 from isocenter.datasets.ct_scans import training_scan
 from isocenter.datasets.splits import SplitRule, check_parts
@@ -30,7 +31,6 @@ _MOST_REASONS = 4
 _PSEUDONYM_DIGITS = 12
 _SEEDS_TRIED = 100
 
-Say = Callable[[str], None]
 WhyUnfit = Callable[[TrainingScan, str], str]
 
 

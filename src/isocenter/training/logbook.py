@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isocenter.core.files import appearing_whole, write_text
-
-Say = Callable[[str], None]
+from isocenter.core.progress import Say, say_nothing
 
 LOSSES, MERITS = "losses.csv", "validation.csv"
 NO_TENSORBOARD = (
     "TensorBoard is not installed: losses go to losses.csv alone (it comes with the extra `train`)"
 )
-
-
-def silent(line: str, /) -> None:
-    """Say nothing."""
 
 
 class Logbook:
@@ -33,7 +28,7 @@ class Logbook:
     learner, ``tensorboard`` the same for TensorBoard.
     """
 
-    def __init__(self, folder: Path, *, say: Say = silent) -> None:
+    def __init__(self, folder: Path, *, say: Say = say_nothing) -> None:
         self.folder = folder
         self.say = say
         self._board: Any = None

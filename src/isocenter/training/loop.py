@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from isocenter.core.errors import InputRefused
+from isocenter.core.progress import Say, say_nothing
 from isocenter.training.averaging import moving_average
 from isocenter.training.checkpoint import CHECKPOINT, load_state, save_state
 from isocenter.training.learner import Batch, Learner, LossOf
-from isocenter.training.logbook import Logbook, Say, silent
+from isocenter.training.logbook import Logbook
 from isocenter.training.processes import (
     is_main_process,
     mean_over_processes,
@@ -107,7 +108,7 @@ class Trainer:
         settings: LoopSettings,
         folder: Path,
         device: str = "cpu",
-        say: Say = silent,
+        say: Say = say_nothing,
     ) -> None:
         self.settings = settings
         self.folder = folder
@@ -115,8 +116,10 @@ class Trainer:
         precision = settings.mixed_precision
         if precision == "auto":
             precision = "bf16" if computes_in_bfloat16(device) else "no"
+        self._computes_in_bfloat16 = precision == "bf16"
+        # Its own precision holds for the life of the process, and runs may differ in theirs.
         self.accelerator = Accelerator(
-            mixed_precision=precision,
+            mixed_precision="no",
             cpu=device == "cpu",
             dataloader_config=DataLoaderConfiguration(split_batches=True),
         )
@@ -241,7 +244,8 @@ class Trainer:
         for group in learner.optimizer.param_groups:
             group["lr"] = rate
         learner.network.train()
-        loss, logs = self._losses[learner.name](batch)
+        with self._autocast():
+            loss, logs = self._losses[learner.name](batch)
         learner.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_(
@@ -278,7 +282,7 @@ class Trainer:
     def _merit(self, learner: Learner, average: nn.Module, validation: Sequence[Batch]) -> float:
         """Mean over all images; each process judges every so many batches."""
         own = validation[process_number() :: num_processes()]
-        with self.accelerator.autocast():
+        with self._autocast():
             values = [learner.merit(average, self._placed(batch)) for batch in own]
         if num_processes() == 1:
             return float(torch.cat(values).mean())
@@ -292,9 +296,13 @@ class Trainer:
             average = learner.average.module
             assert isinstance(average, nn.Module)
             if learner.picture is not None:
-                with self.accelerator.autocast():
+                with self._autocast():
                     image = learner.picture(average, self._placed(validation[0]))
                 logbook.picture(self.step, learner.name, image)
+
+    def _autocast(self) -> torch.autocast:
+        kind = self.accelerator.device.type
+        return torch.autocast(kind, torch.bfloat16, enabled=self._computes_in_bfloat16)
 
     def _placed(self, batch: Batch) -> Batch:
         return {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}

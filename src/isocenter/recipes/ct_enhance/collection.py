@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isocenter.core.files import appearing_whole, write_json
+from isocenter.core.progress import Say
 from isocenter.core.version import __version__
 from isocenter.datasets.ct_pairs import TrainingScan
 from isocenter.datasets.ct_scans import read_training_scans
@@ -17,7 +18,6 @@ from isocenter.datasets.own_scans import read_own_scans
 from isocenter.datasets.splits import PARTS, TRAIN, VALIDATION, check_parts
 from isocenter.recipes.ct_enhance.configuration import CtEnhanceRecipe
 from isocenter.recipes.ct_enhance.stages import Parts
-from isocenter.training.logbook import Say
 from isocenter.training.processes import is_main_process, wait_for_all
 
 INDEX, KEY = "index.json", "patients.key"

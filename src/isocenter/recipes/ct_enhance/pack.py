@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from isocenter.core.progress import Say, say_nothing
 from isocenter.core.seeds import derived_seed
 from isocenter.core.version import __version__
 from isocenter.datasets.ct_dose_cases import DoseCase, simulated_cases
@@ -25,7 +26,6 @@ from isocenter.recipes.ct_enhance.calibration import calibrate, uncalibrated
 from isocenter.recipes.ct_enhance.collection import Collection
 from isocenter.recipes.ct_enhance.configuration import CtEnhanceRecipe
 from isocenter.recipes.provenance import code_commit
-from isocenter.training.logbook import Say, silent
 
 
 def pack(
@@ -35,7 +35,7 @@ def pack(
     mean: CtMeanModel,
     texture: CtTextureModel,
     folder: Path,
-    say: Say = silent,
+    say: Say = say_nothing,
 ) -> Path:
     """Limit features, calibrate, and write the model folder in place of an earlier one."""
     commit = code_commit()

@@ -17,6 +17,7 @@ from accelerate import PartialState
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused, OutputRefused
 from isocenter.core.files import write_json
+from isocenter.core.progress import Say, say_nothing
 from isocenter.datasets.index import has_index
 from isocenter.recipes.ct_enhance.collection import Collection, gather
 from isocenter.recipes.ct_enhance.configuration import (
@@ -30,7 +31,6 @@ from isocenter.recipes.ct_enhance.configuration import (
 )
 from isocenter.recipes.ct_enhance.pack import pack
 from isocenter.recipes.ct_enhance.stages import fit_mean, fit_texture
-from isocenter.training.logbook import Say, silent
 from isocenter.training.processes import is_main_process, wait_for_all
 
 RUN, MODEL = "run.json", "model"
@@ -79,7 +79,7 @@ def train(
     """
     device = resolve_device(device)
     PartialState(cpu=device == "cpu")  # joins the processes, if there are several
-    say = progress if progress is not None and is_main_process() else silent
+    say = progress if progress is not None and is_main_process() else say_nothing
     say(f"training {recipe.name} {recipe.version} into the output folder; reading scans first")
     _check_output(output, resume=resume)
     output.mkdir(parents=True, exist_ok=True)

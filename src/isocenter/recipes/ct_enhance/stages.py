@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from isocenter.core.progress import Say, say_nothing
 from isocenter.core.seeds import derived_seed
 from isocenter.datasets.ct_pairs import CtPairs, TrainingScan
 from isocenter.modelpack.ct_enhance.mean import CtMeanModel
@@ -17,7 +18,6 @@ from isocenter.training.averaging import halfway
 from isocenter.training.checkpoint import load_state, save_state
 from isocenter.training.ct_enhance import learners
 from isocenter.training.learner import Batch, Learner
-from isocenter.training.logbook import Say, silent
 from isocenter.training.loop import LoopSettings, Trainer
 from isocenter.training.processes import is_main_process, wait_for_all
 
@@ -75,7 +75,7 @@ def fit(
     small_steps: int = 0,
     steps_before: int = 0,
     device: str = "cpu",
-    say: Say = silent,
+    say: Say = say_nothing,
 ) -> None:
     """Train learners on the training patients, judged on the validation patients.
 
@@ -109,7 +109,7 @@ def fit_stage_one(
     *,
     resume: bool,
     device: str = "cpu",
-    say: Say = silent,
+    say: Say = say_nothing,
 ) -> Path:
     """Fit stage one, go on from its best weights, and average both runs' best ones.
 
@@ -175,7 +175,7 @@ def fit_mean(
     *,
     resume: bool,
     device: str = "cpu",
-    say: Say = silent,
+    say: Say = say_nothing,
 ) -> CtMeanModel:
     """Stage one, fitted."""
     fit_stage_one(
@@ -192,7 +192,7 @@ def fit_texture(
     *,
     resume: bool,
     device: str = "cpu",
-    say: Say = silent,
+    say: Say = say_nothing,
 ) -> CtTextureModel:
     """Stage two, fitted on the frozen stage one."""
     torch.manual_seed(derived_seed(recipe.seed, "texture") % 2**32)
