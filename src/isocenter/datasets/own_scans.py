@@ -158,6 +158,7 @@ class _Reader:
                 "part": part,
                 "modality": one.summary.modality,
                 "images": one.summary.num_images,
+                "damaged_files": one.summary.num_damaged,
                 "kernel": one.summary.kernel,
                 "fit": any(run["fit"] for run in runs),
                 "why_not": why_not,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
@@ -122,6 +125,25 @@ def test_a_folder_of_dicom_becomes_a_model_that_enhances(data: Path, tmp_path: P
     for text in (*said, *(path.read_text() for path in written)):
         assert "MRN-" not in text
         assert "Secret" not in text
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_model_that_one_trains(data: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+    launch += ["--num_processes", "2", "--num_machines", "1", "--main_process_port", "0"]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "isocenter"]
+    settings = [part for name, value in TINY.items() for part in ("--set", f"{name}={value}")]
+    options = ["--data", str(data), "--output", str(tmp_path / "two"), *settings]
+    done = subprocess.run(
+        [*launch, "train", "ct_enhance", *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("Model") == 1
+    assert done.stderr.count("reading scans first") == 1
+    alone, shared = load(train(tiny(data), data, tmp_path / "one")), load(tmp_path / "two/model")
+    for one, other in ((alone.mean, shared.mean), (alone.texture, shared.texture)):
+        first, second = one.state_dict(), other.state_dict()
+        assert all(torch.allclose(first[key], second[key], atol=2e-3) for key in first)
 
 
 def test_a_killed_training_goes_on_to_the_same_model(
