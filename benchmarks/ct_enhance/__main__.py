@@ -23,11 +23,11 @@ from benchmarks.ct_enhance.baselines import BASELINES, Filtered, seconds_of
 from benchmarks.ct_enhance.cases import SEED, Slice, console, filter_all, gather
 from benchmarks.ct_enhance.judge import Truth, Verdict, judge, pooled
 from benchmarks.ct_enhance.ours import MEAN, STEPS, our_images
+from benchmarks.ct_enhance.plain import WEIGHTS as PLAIN_WEIGHTS
+from benchmarks.ct_enhance.plain import PlainRegressor, plain_if_there
 from benchmarks.ct_enhance.report import draw, markdown
 from isocenter.modelpack.ct_enhance.model import CtEnhancer, load
-from isocenter.recipes.ct_enhance.recipe import PlainRegressor, load_plain
 
-PLAIN_WEIGHTS = Path("runs/plain/plain.safetensors")
 FULL, LOW = "full dose", "low dose"
 Example = dict[str, NDArray]
 
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="for the baselines")
     parser.add_argument("--threads", type=int, default=2, help="for our networks")
     arguments = parser.parse_args()
-    plain = plain_or_none(arguments.plain)
+    plain = plain_if_there(arguments.plain)
     cache = arguments.output / "cache"
     cases = gather(arguments.data, cache, num_judged=arguments.judged, workers=arguments.workers)
     slices = [(case, index, window) for case in cases for index, window in case.windows(1)]
@@ -66,17 +66,6 @@ def main() -> None:
     (arguments.output / "table.md").write_text(markdown(figures))
     draw(examples, arguments.output / "picture.png")
     console.print(markdown(figures))
-
-
-def plain_or_none(weights: Path) -> PlainRegressor | None:
-    """The baseline network, or None and a word on how to train it."""
-    if weights.exists():
-        return load_plain(weights)
-    console.print(
-        f"No plain regressor at {weights}: it is left out. Train it by "
-        "`python -m benchmarks.ct_enhance.plain`, or name its weights with --plain."
-    )
-    return None
 
 
 def dose_name(case_slice: Slice) -> str:

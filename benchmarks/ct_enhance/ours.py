@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.ct_enhance.plain import PlainRegressor
 from isocenter.core.seeds import derived_seed
 from isocenter.modelpack.ct_enhance.contract import Estimate
 from isocenter.modelpack.ct_enhance.model import CtEnhancer
-from isocenter.recipes.ct_enhance.recipe import PlainRegressor
 
 Result = TypeVar("Result")
 

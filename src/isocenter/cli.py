@@ -469,6 +469,11 @@ def _refuse_taken(folder: Path) -> None:
         raise OutputRefused(f"{folder} exists already; name a new folder with --output")
 
 
+def _say_line(line: str) -> None:
+    """One line of progress, at once."""
+    Console(stderr=True, soft_wrap=True).print(escape(line), highlight=False)
+
+
 def _print_before_and_after(before: Comparison, after: Comparison) -> None:
     table = Table("Against the full dose", "Low dose", "Enhanced", "Full dose")
     for earlier, later in zip(before.fidelity, after.fidelity, strict=True):
@@ -486,11 +491,30 @@ def _print_before_and_after(before: Comparison, after: Comparison) -> None:
 def train(
     recipe: Annotated[Recipe, typer.Argument(metavar="RECIPE", help="Such as ct_enhance.")],
     data: Annotated[
-        Path, typer.Option("--data", metavar="FOLDER", help="Folder of the training scans.")
+        Path,
+        typer.Option(
+            "--data",
+            metavar="FOLDER",
+            help="Folder of DICOM scans, or one that holds ct/index.json and ct/train.",
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the model is written.")
     ],
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of the recipe, such as mean.steps=500; may be given several times.",
+        ),
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings", metavar="FILE", help="Settings of the recipe in a TOML file; --set wins."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in the output folder.")
     ] = False,
@@ -505,9 +529,17 @@ def train(
             "such as by `pip install -e '.[train]'`"
         ) from error
 
-    runs = {Recipe.CT_ENHANCE: ct_enhance.train}
-    folder = runs[recipe](data=data, output=output, resume=resume, device=device)
-    _say("Model", folder)
+    from isocenter.core.settings import assignments_of, read_settings_file, with_settings
+    from isocenter.training.processes import is_main_process
+
+    chosen = {Recipe.CT_ENHANCE: ct_enhance}[recipe]
+    named = (read_settings_file(settings) if settings else {}) | assignments_of(assignments or [])
+    configuration = with_settings(chosen.recipe_for(data), named)
+    folder = chosen.train(
+        configuration, data, output, resume=resume, device=device, progress=_say_line
+    )
+    if is_main_process():
+        _say("Model", folder)
 
 
 @app.command(name="model")

@@ -11,6 +11,7 @@ from isocenter.core.acquisition import CtAcquisition
 from isocenter.core.errors import UnreadableInput
 from isocenter.core.volume import Geometry, Volume
 from isocenter.datasets.ct_scans import read_training_scans
+from isocenter.datasets.index import read_index
 from isocenter.dicom.writing.phantom_scan import write_phantom_scan
 
 
@@ -41,7 +42,13 @@ def data(tmp_path: Path) -> Path:
         (path,) = write_phantom_scan(phantom(seed, slices=1, thickness_mm=8.0), train / "singles")
         path.rename(train / "singles" / f"P{seed}__x.dcm")
     index: list[dict[str, Any]] = [
-        {"id": "run", "patient_id": "P1", "kernel": "B30f"},
+        {
+            "id": "run",
+            "patient_id": "P1",
+            "kernel": "B30f",
+            "citation": "A et al.",
+            "licence": "CC BY 4.0",
+        },
         {
             "id": "singles",
             "per_slice": [
@@ -80,10 +87,41 @@ def test_only_the_patients_asked_for_are_read(data: Path, wanted: set[str]) -> N
     assert {scan.patient for scan in read_training_scans(data, patients=wanted)} == wanted
 
 
-def test_progress_counts_the_entries(data: Path) -> None:
+def test_progress_counts_the_scans(data: Path) -> None:
     said: list[tuple[int, int]] = []
     read_training_scans(data, progress=lambda done, total: said.append((done, total)))
-    assert said == [(1, 3), (2, 3), (3, 3)]
+    assert said == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_a_gap_within_a_run_does_not_matter(data: Path) -> None:
+    run = data / "ct" / "train" / "run"
+    for path in run.iterdir():
+        path.unlink()
+    paths = write_phantom_scan(phantom(1, slices=7), run)
+    paths[2].unlink()
+    scan = read_training_scans(data)[0]
+    assert np.array_equal(scan.array, phantom(1, slices=7).array[[0, 1, 3, 4, 5, 6]])
+    assert scan.spacing_mm[0] == 2.5
+
+
+@pytest.mark.real_data
+def test_a_real_run_with_a_gap_keeps_all_its_slices(data_folder: Path) -> None:
+    scans = read_training_scans(data_folder, patients={"TCGA-BC-A10X"})
+    assert [(len(scan.array), scan.spacing_mm[0]) for scan in scans] == [(9, 8.0), (9, 8.0)]
+
+
+def test_each_source_stands_in_the_index(data: Path) -> None:
+    listed = read_index(data)
+    assert [one.name for one in listed] == ["run", "P2__x", "P3__x"]
+    assert [one.source for one in listed] == ["A et al. (CC BY 4.0)", "", ""]
+    assert [one.is_single for one in listed] == [False, True, True]
+
+
+@pytest.mark.parametrize("text", ["{", "3", "[3]", '[{"id": "run"}]', '{"id": "run"}'])
+def test_a_damaged_index_is_refused(data: Path, text: str) -> None:
+    (data / "ct" / "index.json").write_text(text)
+    with pytest.raises(UnreadableInput, match="cannot be understood"):
+        read_index(data)
 
 
 def test_a_folder_without_index_is_refused(tmp_path: Path) -> None:

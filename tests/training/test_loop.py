@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,14 +13,10 @@ from torch.utils.data import Dataset
 
 from isocenter.core.seeds import derived_seed
 from isocenter.training import loop
-from isocenter.training.loop import (
-    Batch,
-    Learner,
-    LoopSettings,
-    Trainer,
-    learning_rate_factor,
-    save_state,
-)
+from isocenter.training.checkpoint import save_state
+from isocenter.training.learner import Batch, Learner
+from isocenter.training.logbook import MERITS, read_log
+from isocenter.training.loop import LoopSettings, Trainer, learning_rate_factor
 
 SETTINGS = LoopSettings(
     steps=12,
@@ -124,10 +120,8 @@ def alike(first: list[Tensor], second: list[Tensor]) -> bool:
 
 
 def validations(folder: Path) -> Iterator[tuple[int, float]]:
-    for line in (folder / "log.jsonl").read_text().splitlines():
-        entry = json.loads(line)
-        if "validation" in entry:
-            yield entry["step"], entry["validation"]["filter"]
+    for row in read_log(folder / MERITS):
+        yield int(row["step"]), row["filter"]
 
 
 def run(folder: Path, one: Learner, settings: LoopSettings = SETTINGS) -> Trainer:
@@ -265,6 +259,31 @@ def test_the_learning_rate_rises_then_falls_to_zero() -> None:
     assert factors[55] == pytest.approx(0.5)
     assert factors[100] == pytest.approx(0, abs=1e-7)
     assert factors[10:] == sorted(factors[10:], reverse=True)
+
+
+def test_runs_of_one_process_may_compute_in_different_precision(tmp_path: Path) -> None:
+    losses: dict[str, list[float]] = {"no": [], "bf16": []}
+    for precision, seen in losses.items():
+        settings = replace(SETTINGS, mixed_precision=precision)
+        run(tmp_path / precision, learner(seen), settings)
+    assert losses["bf16"] != losses["no"]
+    assert losses["bf16"] == pytest.approx(losses["no"], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"batch_size": -1},
+        {"learning_rate": 0.0},
+        {"workers": -1},
+        {"average_decay": 1.0},
+        {"mixed_precision": "half"},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        replace(SETTINGS, **wrong)
 
 
 def test_a_failed_write_keeps_the_last_checkpoint(

@@ -5,6 +5,16 @@ from __future__ import annotations
 from typing import Protocol
 
 
+class Say(Protocol):
+    """Told in words what happens, a line at a time; work whose pieces differ has no one count."""
+
+    def __call__(self, line: str, /) -> None: ...
+
+
+def say_nothing(line: str, /) -> None:
+    """Tells nobody."""
+
+
 class Progress(Protocol):
     """Called with (0, total) before the first piece of work and after every piece."""
 

@@ -41,10 +41,6 @@ HIGHEST_HU = 3071.0
 # What the quietest patches show of the noise of all soft tissue: 0.77 where the noise is known, and
 # a tenth more for anatomy that is still taken for noise.
 _QUIET_SHARE = 0.85
-# Slices this close together can be averaged as if they were one of usual thickness.
-_THIN_MM = 2.5
-# From here on only strong shrinking leaves little noise.
-_NEEDS_SHRINKING_HU = 12.0
 # Where less is added, it is the soft edge of a lesion.
 _LESION_HU = 5.0
 _PIXELS_A_LESION = 64 * 64
@@ -96,6 +92,11 @@ class PairSettings:
         as_it_is_below_hu: scans with more noise than this are never taken as they are.
         dose_fraction: range, drawn evenly on a logarithmic scale.
         blobs: share of pairs with small lesions of known shape put into the anatomy.
+        quiet_zoom, noisy_zoom: range by which anatomy is shrunk, and that of scans with more noise
+            than ``noisy_above_hu``, which only strong shrinking makes quiet.
+        thin_mm: slices no farther apart than this are averaged in threes, as if they were one of
+            usual thickness, where anatomy is to be quiet.
+        sharpened: share of quiet pairs whose edges are made steeper, as a sharp kernel leaves them.
     """
 
     crop: int = 192
@@ -109,6 +110,23 @@ class PairSettings:
     as_it_is_below_hu: float = 30.0
     dose_fraction: tuple[float, float] = (0.08, 0.6)
     blobs: float = 0.4
+    quiet_zoom: tuple[float, float] = (0.5, 0.85)
+    noisy_zoom: tuple[float, float] = (0.4, 0.55)
+    noisy_above_hu: float = 12.0
+    thin_mm: float = 2.5
+    sharpened: float = 0.35
+
+    def __post_init__(self) -> None:
+        if min(self.crop, self.small_crop) < 16:
+            raise ValueError(f"crops have at least 16 rows, got {self.crop} and {self.small_crop}")
+        low, high = self.dose_fraction
+        if not 0 < low <= high <= 1:
+            raise ValueError(
+                f"dose_fraction is a rising range above 0 and up to 1, got {low}, {high}"
+            )
+        for name in ("quiet_base", "own_texture", "single_slice", "blobs", "sharpened"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share from 0 to 1, got {getattr(self, name):g}")
 
 
 @lru_cache(maxsize=4)
@@ -171,8 +189,8 @@ class CtPairs(Dataset):
         quiet = quiet or not scan.noise_hu < settings.as_it_is_below_hu
         zoom = 1.0
         if quiet:
-            noisy = scan.noise_hu > _NEEDS_SHRINKING_HU
-            zoom = rng.uniform(0.4, 0.55) if noisy else rng.uniform(0.5, 0.85)
+            noisy = scan.noise_hu > settings.noisy_above_hu
+            zoom = rng.uniform(*(settings.noisy_zoom if noisy else settings.quiet_zoom))
         slices = self._neighbours(rng, scan, index, quiet)
         anatomy, variance = self._crop(rng, scan_index, index, slices, crop, zoom)
         lesion = torch.zeros_like(anatomy)
@@ -182,7 +200,7 @@ class CtPairs(Dataset):
             lesion = (blobs.abs() > _LESION_HU).float()
         texture = self._texture(rng, scan_index, quiet)
         if quiet:
-            if rng.random() < 0.35:
+            if rng.random() < settings.sharpened:
                 anatomy = _sharpened(anatomy, rng)
             level = self._level(rng, texture, crop)
             standard = anatomy + level * self._noise(rng, texture, variance, len(anatomy))
@@ -218,7 +236,7 @@ class CtPairs(Dataset):
             reach = -reach
         places = middle + reach
         last = len(scan.array) - 1
-        if not quiet or scan.spacing_mm[0] > _THIN_MM:
+        if not quiet or scan.spacing_mm[0] > self.settings.thin_mm:
             return scan.array[np.clip(places, 0, last)]
         triples = np.clip(places[:, None] + np.array([-1, 0, 1]), 0, last)
         return scan.array[triples].mean(axis=1, dtype=np.float32)

@@ -2,95 +2,93 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Container
+from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isocenter.core.errors import UnreadableInput
-from isocenter.core.volume import Volume
+from isocenter.core.progress import Progress, silent
 from isocenter.datasets.ct_pairs import AIR_HU, HIGHEST_HU, TrainingScan, scan_noise_hu
-from isocenter.dicom.reading.open import read_volume
+from isocenter.datasets.index import ListedScan, read_index
+from isocenter.dicom.reading.runs import open_even_runs
+from isocenter.dicom.reading.series import CtSeries
 
 _UNKNOWN_THICKNESS_MM = 5.0
 
 
 def read_training_scans(
-    data: Path,
-    *,
-    patients: Container[str] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    data: Path, *, patients: Container[str] | None = None, progress: Progress = silent
 ) -> list[TrainingScan]:
     """Read every scan that ``ct/index.json`` lists below ``ct/train``.
 
     Args:
-        data: folder that holds ``ct/index.json``. An entry names a folder of one series, or lists
-            single slices in ``per_slice``.
+        data: folder that holds ``ct/index.json``.
         patients: read these only; all where absent.
-        progress: called with the number of entries done and in all.
+        progress: counts the scans.
 
     Raises:
         UnreadableInput: there is no such index.
+        InputRefused: a folder does not hold one suitable CT series.
     """
-    index = data / "ct" / "index.json"
-    if not index.is_file():
-        raise UnreadableInput(
-            "no ct/index.json in the data folder; name the folder that holds ct/index.json and "
-            "ct/train"
-        )
-    entries = json.loads(index.read_text())
-    scans: list[TrainingScan] = []
-    for done, entry in enumerate(entries):
-        folder = data / "ct" / "train" / entry["id"]
-        if folder.is_dir():
-            scans += _scans_of(folder, entry, patients)
-        if progress:
-            progress(done + 1, len(entries))
-    return scans
-
-
-def _scans_of(
-    folder: Path, entry: dict[str, Any], patients: Container[str] | None
-) -> list[TrainingScan]:
-    if "per_slice" not in entry:
-        wanted = patients is None or entry["patient_id"] in patients
-        return [_run(folder, entry)] if wanted else []
+    wanted = [one for one in read_index(data) if patients is None or one.patient in patients]
+    progress(0, len(wanted))
     scans = []
-    for one in entry["per_slice"]:
-        if patients is not None and one["patient"] not in patients:
-            continue
-        volume = read_volume(folder / one["file"])
-        thickness = volume.acquisition.slice_thickness_mm or _UNKNOWN_THICKNESS_MM
-        scans.append(
-            _scan([volume], Path(one["file"]).stem, one["patient"], one["kernel"], thickness)
-        )
+    for done, listed in enumerate(wanted, start=1):
+        scans.append(_read(listed))
+        progress(done, len(wanted))
     return scans
 
 
-def _run(folder: Path, entry: dict[str, Any]) -> TrainingScan:
-    """One run, slice by slice: a gap within it does not matter here."""
-    volumes = [read_volume(path) for path in sorted(folder.glob("*.dcm"))]
-    volumes.sort(key=lambda volume: volume.geometry.origin_mm[2])
-    positions = [volume.geometry.origin_mm[2] for volume in volumes]
-    spacing = float(np.median(np.diff(positions))) if len(volumes) > 1 else _UNKNOWN_THICKNESS_MM
-    return _scan(volumes, entry["id"], entry["patient_id"], entry["kernel"], spacing)
+def _read(listed: ListedScan) -> TrainingScan:
+    runs = open_even_runs(listed.path)
+    spacing_mm = None
+    if listed.is_single:
+        spacing_mm = runs[0].acquisition.slice_thickness_mm or _UNKNOWN_THICKNESS_MM
+    return training_scan(
+        runs, name=listed.name, patient=listed.patient, kernel=listed.kernel, spacing_mm=spacing_mm
+    )
 
 
-def _scan(
-    volumes: list[Volume], name: str, patient: str, kernel: str, spacing_mm: float
+def training_scan(
+    runs: Sequence[CtSeries],
+    *,
+    name: str,
+    patient: str,
+    kernel: str,
+    spacing_mm: float | None = None,
 ) -> TrainingScan:
-    array: NDArray = np.concatenate([volume.array for volume in volumes])
-    stored = np.rint(array).clip(AIR_HU, HIGHEST_HU).astype(np.int16)
-    in_plane = volumes[0].geometry.spacing_mm[1:]
+    """Even runs of one series as one scan in memory.
+
+    Slices on both sides of a gap become neighbors, as they are in the collection that the shipped
+    weights were fitted to; the spacing is the usual one.
+
+    Args:
+        runs: of one series, in order.
+        name, patient, kernel: what to call it.
+        spacing_mm: between slices; where absent, as their positions say.
+    """
+    array: NDArray = np.concatenate([_stored_hu(run) for run in runs])
+    in_plane = runs[0].geometry.spacing_mm[1:]
+    spacing = _usual_spacing_mm(runs) if spacing_mm is None else spacing_mm
     return TrainingScan(
         name=name,
         patient=patient,
-        array=stored,
-        spacing_mm=(spacing_mm, *in_plane),
-        noise_hu=scan_noise_hu(stored, in_plane),
-        kernel=str(kernel),
-        slice_thickness_mm=volumes[0].acquisition.slice_thickness_mm or spacing_mm,
+        array=array,
+        spacing_mm=(spacing, *in_plane),
+        noise_hu=scan_noise_hu(array, in_plane),
+        kernel=kernel,
+        slice_thickness_mm=runs[0].acquisition.slice_thickness_mm or spacing,
     )
+
+
+def _stored_hu(run: CtSeries) -> NDArray:
+    """(slice, row, column) int16 HU."""
+    slices = (np.rint(run.values(index)) for index in range(len(run)))
+    return np.stack([one.clip(AIR_HU, HIGHEST_HU).astype(np.int16) for one in slices])
+
+
+def _usual_spacing_mm(runs: Sequence[CtSeries]) -> float:
+    normal = np.array(runs[0].geometry.slice_direction)
+    along = np.concatenate([run.positions_mm for run in runs]) @ normal
+    return float(np.median(np.diff(along))) if len(along) > 1 else _UNKNOWN_THICKNESS_MM

@@ -1,1 +1,1 @@
-"""Fit networks: pairs to learn from, losses, the loop and what it keeps on disk."""
+"""Fitting networks: the loop, what it keeps, and what each task needs besides."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,15 @@ from isocenter.datasets.ct_dose_cases import DoseCase
 from isocenter.image.ct_noise import NoiseMeasure, measure_noise
 from isocenter.modelpack.ct_enhance.calibration import CLASSES, Calibration, tissue_classes
 from isocenter.modelpack.ct_enhance.mean import MeanAndSpread
-from isocenter.recipes.ct_enhance.calibration import COVERAGE, NOISE_LEVELS_HU, calibrate
+from isocenter.recipes.ct_enhance.calibration import (
+    CalibrationSettings,
+    calibrate,
+    uncalibrated,
+)
 
 SPACING_MM = (1.5, 1.5)
+SETTINGS = CalibrationSettings()
+NOISE_LEVELS_HU = SETTINGS.noise_levels_hu
 NORMAL_90 = 1.645
 STANDARD_DOSE_HU = 10.0
 
@@ -88,30 +95,30 @@ def covered(model: ModelDouble, calibration: Calibration, case: DoseCase) -> flo
 @pytest.mark.parametrize("too_small", [0.5, 1.0, 2.5])
 def test_an_interval_known_to_be_too_small_gets_its_factor(too_small: float) -> None:
     model = ModelDouble(too_small=too_small)
-    found = calibrate(model, cases(4))  # type: ignore[arg-type]
+    found = calibrate(model, cases(4), SETTINGS)  # type: ignore[arg-type]
     for name in ("lung", "muscle"):
         assert found.below[name] == pytest.approx([too_small] * len(NOISE_LEVELS_HU), rel=0.05)
     assert found.above == found.below
-    assert found.coverage == COVERAGE
+    assert found.coverage == SETTINGS.coverage
     assert found.patients == 4
 
 
 def test_calibrated_intervals_keep_their_word_on_other_patients() -> None:
     model = ModelDouble(too_small=3.0)
-    found = calibrate(model, cases(4))  # type: ignore[arg-type]
+    found = calibrate(model, cases(4), SETTINGS)  # type: ignore[arg-type]
     shares = [covered(model, found, case) for case in cases(4, seed=1)]
     assert np.mean(shares) == pytest.approx(0.9, abs=0.01)
 
 
 def test_each_tissue_gets_its_own_factor() -> None:
-    found = calibrate(ModelDouble(too_small=1.0), cases(4, lung_error=2.0))  # type: ignore[arg-type]
+    found = calibrate(ModelDouble(too_small=1.0), cases(4, lung_error=2.0), SETTINGS)  # type: ignore[arg-type]
     level = int(np.argmin(np.abs(np.log(NOISE_LEVELS_HU) - np.log(20))))
     assert found.below["lung"][level] == pytest.approx(2, rel=0.07)
     assert found.below["muscle"][level] == pytest.approx(1, rel=0.05)
 
 
 def test_levels_and_tissues_not_seen_take_what_was_seen() -> None:
-    found = calibrate(ModelDouble(too_small=2.0), cases(3))  # type: ignore[arg-type]
+    found = calibrate(ModelDouble(too_small=2.0), cases(3), SETTINGS)  # type: ignore[arg-type]
     assert found.below.keys() == set(CLASSES)
     assert found.below["muscle"][0] == pytest.approx(found.below["muscle"][1], rel=0.05)
     assert found.below["bone"] == pytest.approx([2.0] * len(NOISE_LEVELS_HU), rel=0.05)
@@ -119,4 +126,18 @@ def test_levels_and_tissues_not_seen_take_what_was_seen() -> None:
 
 def test_two_patients_are_too_few() -> None:
     with pytest.raises(ValueError, match="3 patients"):
-        calibrate(ModelDouble(too_small=1.0), cases(2))  # type: ignore[arg-type]
+        calibrate(ModelDouble(too_small=1.0), cases(2), SETTINGS)  # type: ignore[arg-type]
+
+
+def test_an_uncalibrated_model_has_factors_of_one() -> None:
+    below, above = uncalibrated(SETTINGS).factors(np.zeros((2, 3), np.int64), 30.0)
+    assert (below == 1).all()
+    assert (above == 1).all()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"coverage": 1.0}, {"doses": ()}, {"doses": (1.0,)}, {"noise_levels_hu": (0.0,)}]
+)
+def test_settings_that_cannot_be_reached_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        CalibrationSettings(**wrong)

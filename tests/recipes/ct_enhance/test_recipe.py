@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -11,30 +11,33 @@ import numpy as np
 import pytest
 import torch
 
+from isocenter.core.errors import InputRefused
+from isocenter.core.settings import setting_names, with_settings
 from isocenter.datasets.ct_dose_cases import simulated_cases
 from isocenter.datasets.ct_pairs import PairSettings, TrainingScan
 from isocenter.modelpack.ct_enhance.mean import CtMeanModel
 from isocenter.modelpack.ct_enhance.model import CtEnhancer
 from isocenter.modelpack.ct_enhance.texture import CtTextureModel
-from isocenter.recipes.ct_enhance import recipe as recipe_module
-from isocenter.recipes.ct_enhance.recipe import (
+from isocenter.recipes.ct_enhance import stages
+from isocenter.recipes.ct_enhance.calibration import uncalibrated
+from isocenter.recipes.ct_enhance.collection import split
+from isocenter.recipes.ct_enhance.configuration import (
     CALIBRATION_PATIENTS,
     TEST_PATIENTS,
     VALIDATION_PATIENTS,
     CtEnhanceRecipe,
-    PlainRegressor,
     ct_enhance,
-    fit,
+    own_ct_enhance,
+)
+from isocenter.recipes.ct_enhance.pack import largest_features
+from isocenter.recipes.ct_enhance.stages import (
     fit_mean,
-    load_plain,
+    fit_stage_one,
     mean_learner,
-    plain_learner,
-    save_plain,
-    split,
     texture_learner,
-    uncalibrated,
     validation_batches,
 )
+from isocenter.training.logbook import MERITS, read_log
 from isocenter.training.loop import LoopSettings
 
 Make = Callable[..., TrainingScan]
@@ -89,7 +92,7 @@ def test_every_scan_of_a_patient_goes_to_one_part(make_scan: Make) -> None:
         for patient in patients
         for k in (1, 2)
     ]
-    found = split(scans)
+    found = split(ct_enhance(), scans)
     assert sum(map(len, found.values())) == len(scans)
     for part, named in (*NAMED.items(), ("train", ("x", "y"))):
         assert {scan.patient for scan in found[part]} == set(named)
@@ -97,30 +100,38 @@ def test_every_scan_of_a_patient_goes_to_one_part(make_scan: Make) -> None:
 
 def test_the_noisiest_scans_are_not_trained_on(make_scan: Make) -> None:
     scans = [make_scan(str(level), noise_hu=level) for level in (20.0, 90.0, float("nan"))]
-    assert [scan.patient for scan in split(scans)["train"]] == ["20.0", "nan"]
+    assert [scan.patient for scan in split(ct_enhance(), scans)["train"]] == ["20.0", "nan"]
     judged = make_scan(TEST_PATIENTS[0], noise_hu=90.0)
-    assert split([judged])["test"] == [judged]
+    assert split(ct_enhance(), [judged])["test"] == [judged]
 
 
-def test_the_recipe_is_complete_and_plain(make_scan: Make) -> None:
-    assert json.loads(json.dumps(asdict(ct_enhance())))["seed"] == ct_enhance().seed
-    assert replace(ct_enhance(), seed=1) != ct_enhance()
+def test_every_setting_can_be_given_by_name() -> None:
+    names = set(setting_names(ct_enhance()))
+    assert {"mean.steps", "split.seed", "losses.lesion_weight", "calibration.coverage"} <= names
+    changed = with_settings(ct_enhance(), {"accepted.noise_hu": "3,90", "pairs.blobs": "0"})
+    assert changed.accepted.noise_hu == (3.0, 90.0)
+    assert changed.pairs.blobs == 0.0
 
 
-def test_both_learners_of_stage_one_are_of_the_same_size() -> None:
-    mean, plain = mean_learner(TINY).network, plain_learner(TINY).network
-    sizes = [sum(weight.numel() for weight in one.parameters()) for one in (mean, plain)]
-    assert sizes[1] == pytest.approx(sizes[0], rel=0.25)
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("widths", "4,8", "one number a level"),
+        ("pairs.dose_fraction", "0.5,0.1", "rising range"),
+        ("pairs.crop", "8", "at least 16"),
+        ("losses.quantile", "0.7", "below 0.5"),
+        ("mean.mixed_precision", "fp16", "auto, no or bf16"),
+        ("split.test_share", "1", "leave patients to train on"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(name: str, value: str, why: str) -> None:
+    with pytest.raises(InputRefused, match=why):
+        with_settings(ct_enhance(), {name: value})
 
 
-def test_the_baseline_is_kept_in_half_precision(tmp_path: Path) -> None:
-    network = PlainRegressor(ct_enhance())
-    torch.save(network.state_dict(), tmp_path / "plain.pt")
-    save_plain(ct_enhance(), tmp_path, tmp_path / "plain.safetensors")
-    loaded = load_plain(tmp_path / "plain.safetensors").state_dict()
-    for name, weight in network.state_dict().items():
-        assert torch.equal(loaded[name], weight.half().float())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["plain.pt", "plain.safetensors"]
+def test_own_scans_differ_in_name_and_split_alone() -> None:
+    own, shipped = own_ct_enhance(), ct_enhance()
+    assert replace(own, name=shipped.name, version=shipped.version, split=shipped.split) == shipped
 
 
 def test_validation_pairs_are_always_the_same(parts: dict[str, list[TrainingScan]]) -> None:
@@ -130,21 +141,17 @@ def test_validation_pairs_are_always_the_same(parts: dict[str, list[TrainingScan
         assert torch.equal(one["input"], other["input"])
 
 
-def merits(folder: Path) -> dict[str, list[float]]:
-    entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    found: dict[str, list[float]] = {}
-    for entry in entries:
-        for name, value in entry.get("validation", {}).items():
-            found.setdefault(name, []).append(value)
-    return found
+def merits(folder: Path, name: str) -> list[float]:
+    return [row[name] for row in read_log(folder / MERITS)]
 
 
 def run_both_stages(parts: dict[str, list[TrainingScan]], folder: Path) -> dict[str, list[float]]:
-    fit_mean(TINY, parts, folder, resume=False)
-    torch.manual_seed(1)
-    texture = texture_learner(TINY, recipe_module.best_mean(TINY, folder / "averaged"))
-    fit([texture], TINY, TINY.texture, parts, folder / "texture", resume=False)
-    return merits(folder / "refine") | merits(folder / "texture")
+    mean = fit_mean(TINY, parts, folder, resume=False)
+    stages.fit_texture(TINY, mean, parts, folder, resume=False)
+    return {
+        run: merits(folder / run, name)
+        for run, name in (("mean", "mean"), ("refine", "mean"), ("texture", "texture"))
+    }
 
 
 def test_both_stages_train_and_repeat_themselves(
@@ -152,10 +159,9 @@ def test_both_stages_train_and_repeat_themselves(
 ) -> None:
     first = run_both_stages(parts, tmp_path / "first")
     assert first == run_both_stages(parts, tmp_path / "again")
-    assert first.keys() == {"mean", "plain", "texture"}
     assert all(np.isfinite(values).all() for values in first.values())
-    mean = recipe_module.best_mean(TINY, tmp_path / "first" / "averaged")
-    texture = recipe_module.best_texture(TINY, mean, tmp_path / "first" / "texture")
+    mean = stages.best_mean(TINY, tmp_path / "first")
+    texture = stages.best_texture(TINY, mean, tmp_path / "first")
     assert isinstance(texture, CtTextureModel)
     assert not any(weight.requires_grad for weight in (*mean.parameters(), *texture.parameters()))
 
@@ -165,29 +171,52 @@ def test_the_second_run_begins_at_the_best_of_the_first_and_keeps_the_better(
 ) -> None:
     careless = replace(TINY, refine=replace(LOOP, learning_rate=0.3))
     fit_mean(careless, parts, tmp_path, resume=False)
-    before, after = merits(tmp_path / "mean"), merits(tmp_path / "refine")
-    for name in ("mean", "plain"):
-        assert after[name][0] == pytest.approx(max(before[name]), abs=1e-4)
-        assert not any(merit >= after[name][0] for merit in after[name][1:])
-        best, kept = (
-            torch.load(tmp_path / folder / f"{name}.pt", weights_only=True)
-            for folder in ("mean", "refine")
-        )
-        assert all(torch.equal(weight, kept[key]) for key, weight in best.items())
+    before, after = merits(tmp_path / "mean", "mean"), merits(tmp_path / "refine", "mean")
+    assert after[0] == pytest.approx(max(before), abs=1e-4)
+    assert not any(merit >= after[0] for merit in after[1:])
+    best, kept = (
+        torch.load(tmp_path / folder / "mean.pt", weights_only=True)
+        for folder in ("mean", "refine")
+    )
+    assert all(torch.equal(weight, kept[key]) for key, weight in best.items())
 
 
 def test_the_weights_that_count_lie_halfway_between_both_runs(
     parts: dict[str, list[TrainingScan]], tmp_path: Path
 ) -> None:
     fit_mean(TINY, parts, tmp_path, resume=False)
-    for name in ("mean", "plain"):
-        first, second, averaged = (
-            torch.load(tmp_path / folder / f"{name}.pt", weights_only=True)
-            for folder in ("mean", "refine", "averaged")
-        )
-        assert any(not torch.equal(weight, second[key]) for key, weight in first.items())
-        for key, weight in averaged.items():
-            assert torch.allclose(weight, (first[key] + second[key]) / 2)
+    first, second, averaged = (
+        torch.load(tmp_path / folder / "mean.pt", weights_only=True)
+        for folder in ("mean", "refine", "averaged")
+    )
+    assert any(not torch.equal(weight, second[key]) for key, weight in first.items())
+    for key, weight in averaged.items():
+        assert torch.allclose(weight, (first[key] + second[key]) / 2)
+
+
+def test_what_is_compared_with_stage_one_sees_the_same_pairs_in_the_same_two_runs(
+    parts: dict[str, list[TrainingScan]], tmp_path: Path
+) -> None:
+    seen: dict[str, list[float]] = {"mean": [], "other": []}
+
+    def noted(name: str) -> Any:
+        learner = mean_learner(TINY)
+        learner.name = name
+        loss = learner.loss
+
+        def watched(model: Any, batch: Any) -> Any:
+            seen[name].append(float(batch["input"].sum()))
+            return loss(model, batch)
+
+        learner.loss = watched
+        return learner
+
+    for name in seen:
+        weights = fit_stage_one(partial(noted, name), TINY, parts, tmp_path / name, resume=False)
+        assert weights == tmp_path / name / "averaged" / f"{name}.pt"
+        assert weights.exists()
+    assert seen["mean"] == seen["other"]
+    assert len(set(seen["mean"])) == TINY.mean.steps + TINY.refine.steps
 
 
 def test_the_largest_features_are_those_of_the_cases_given(make_scan: Make) -> None:
@@ -201,11 +230,11 @@ def test_the_largest_features_are_those_of_the_cases_given(make_scan: Make) -> N
     model = CtEnhancer(
         mean=mean,
         texture=texture,
-        calibration=uncalibrated(),
-        accepted=recipe_module.ACCEPTED,
+        calibration=uncalibrated(TINY.calibration),
+        accepted=TINY.accepted,
         card={"name": "tiny", "version": "0"},
     )
-    largest = recipe_module.largest_features(model, cases)
+    largest = largest_features(model, cases)
     assert largest.shape == (len(mean.network.residual_blocks()), 2)
     assert (largest > 0).all()
     before = [
@@ -227,12 +256,12 @@ def test_the_second_run_sees_new_pairs(
 ) -> None:
     seen: list[range] = []
 
-    class Noted(recipe_module.CtPairs):
+    class Noted(stages.CtPairs):
         def __init__(self, *args: Any, start: int = 0, **settings: Any) -> None:
             super().__init__(*args, start=start, **settings)
             seen.append(range(start, self.length))
 
-    monkeypatch.setattr(recipe_module, "CtPairs", Noted)
+    monkeypatch.setattr(stages, "CtPairs", Noted)
     fit_mean(TINY, parts, tmp_path, resume=False)
     drawn = [numbers for numbers in seen if len(numbers) > TINY.validation_pairs]
     assert drawn == [range(6), range(6, 12)]
@@ -250,9 +279,3 @@ def test_stage_two_does_not_change_stage_one(parts: dict[str, list[TrainingScan]
     merit = learner.merit(learner.network, batch)
     assert merit.shape == (2,)
     assert torch.equal(merit, learner.merit(learner.network, batch))
-
-
-def test_an_uncalibrated_model_has_factors_of_one() -> None:
-    below, above = uncalibrated().factors(np.zeros((2, 3), np.int64), 30.0)
-    assert (below == 1).all()
-    assert (above == 1).all()

@@ -242,3 +242,27 @@ def _even(ordered: list[Frame], run: str) -> list[Frame]:
         '(run="largest" in Python)',
         reason="uneven_slices",
     )
+
+
+def even_stretches(files: Sequence[ImageFile]) -> list[list[Frame]]:
+    """All frames of a suitable series in order, cut where slices are missing.
+
+    Each stretch is even, each slice is in one of them. Where two even runs share a slice, the
+    longer one has it, then the one of smaller steps: two slices across a gap are no run.
+
+    Args:
+        files: of a series that :func:`suitable_frames` takes, if need be with ``run="largest"``.
+    """
+    ordered = _ordered([frame for file in files for frame in file.frames])
+    positions, normal = _positions(ordered)
+    taken: set[int] = set()
+    stretches: list[list[int]] = []
+    along = positions @ normal
+    for run in sorted(
+        even_runs(along), key=lambda run: (-len(run), along[run.stop - 1] - along[run.start])
+    ):
+        left = [index for index in run if index not in taken]
+        taken.update(left)
+        if left:
+            stretches.append(left)
+    return [[ordered[index] for index in stretch] for stretch in sorted(stretches)]

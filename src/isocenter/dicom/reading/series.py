@@ -91,6 +91,11 @@ class CtSeries:
         return [frame.sop_instance_uid for frame in self._frames]
 
     @property
+    def positions_mm(self) -> NDArray:
+        """Image Position (Patient) of each slice, (slices, 3), as its header has it."""
+        return np.array([frame.position_mm for frame in self._frames])
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was left out while reading, in words for the report; usually empty."""
         return self._notes

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isocenter.core.errors import InputRefused
 from isocenter.datasets.ct_dose_cases import DoseCase
 from isocenter.image.ct_tissue import body_mask
 from isocenter.modelpack.ct_enhance.calibration import (
@@ -19,10 +21,32 @@ from isocenter.modelpack.ct_enhance.calibration import (
 )
 from isocenter.modelpack.ct_enhance.model import CtEnhancer
 
-COVERAGE = 0.9
-NOISE_LEVELS_HU = (8.0, 14.0, 25.0, 45.0, 80.0)
-_LEAST_PATIENTS = 3
-_LEAST_VOXELS = 50
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationSettings:
+    """How intervals are calibrated.
+
+    Attributes:
+        coverage: share of the standard-dose values that an interval holds.
+        doses: dose fractions at which the calibration patients are simulated.
+        noise_levels_hu: each has factors of its own.
+        least_patients: with fewer a tissue's factor is taken over all levels or tissues.
+        least_voxels: of a tissue in a slice, with fewer it is passed over.
+    """
+
+    coverage: float = 0.9
+    doses: tuple[float, ...] = (0.1, 0.25, 0.5)
+    noise_levels_hu: tuple[float, ...] = (8.0, 14.0, 25.0, 45.0, 80.0)
+    least_patients: int = 3
+    least_voxels: int = 50
+
+    def __post_init__(self) -> None:
+        if not 0 < self.coverage < 1:
+            raise ValueError(f"coverage is between 0 and 1, got {self.coverage:g}")
+        if not self.doses or not all(0 < dose < 1 for dose in self.doses):
+            raise ValueError(f"doses are fractions between 0 and 1, got {self.doses}")
+        if not self.noise_levels_hu or min(self.noise_levels_hu) <= 0:
+            raise ValueError(f"noise_levels_hu are positive, got {self.noise_levels_hu}")
 
 
 # Raw scores of one slice in one tissue class.
@@ -33,42 +57,50 @@ class _Scores(NamedTuple):
     values: NDArray
 
 
-def calibrate(model: CtEnhancer, cases: Iterable[DoseCase]) -> Calibration:
-    """Find the factors that cover 90 % of the standard-dose values.
+def calibrate(
+    model: CtEnhancer, cases: Iterable[DoseCase], settings: CalibrationSettings
+) -> Calibration:
+    """Find the factors that cover the share of the standard-dose values that is asked for.
 
     Args:
         model: its present calibration is not used.
         cases: of patients neither trained on nor reported on.
+        settings: what to reach and with how much.
 
     Returns:
-        One factor a tissue class and noise level; where fewer than three patients show a class at
-        a level, the class's factor over all levels, or that of all classes.
+        One factor a tissue class and noise level; where too few patients show a class at a level,
+        the class's factor over all levels, or that of all classes.
+
+    Raises:
+        InputRefused: too few patients.
     """
-    scores = [one for case in cases for one in _case_scores(model, case)]
-    everything = _factor(scores)
+    scores = [one for case in cases for one in _case_scores(model, case, settings)]
+    everything = _factor(scores, settings)
     if everything is None:
-        raise ValueError(
-            f"calibration needs cases of at least {_LEAST_PATIENTS} patients, got "
+        raise InputRefused(
+            f"calibration needs cases of at least {settings.least_patients} patients, got "
             f"{len({one.patient for one in scores})}; give it more scans"
         )
     table: dict[str, tuple[float, ...]] = {}
     for tissue, name in enumerate(CLASSES):
         of_class = [one for one in scores if one.tissue == tissue]
-        overall = _factor(of_class) or everything
+        overall = _factor(of_class, settings) or everything
+        levels = settings.noise_levels_hu
         table[name] = tuple(
-            _factor([one for one in of_class if _nearest(one.noise_hu) == level]) or overall
-            for level in range(len(NOISE_LEVELS_HU))
+            _factor([one for one in of_class if _nearest(one.noise_hu, levels) == level], settings)
+            or overall
+            for level in range(len(levels))
         )
     return Calibration(
-        coverage=COVERAGE,
-        noise_hu=NOISE_LEVELS_HU,
+        coverage=settings.coverage,
+        noise_hu=settings.noise_levels_hu,
         below=table,
         above=table,
         patients=len({one.patient for one in scores}),
     )
 
 
-def _case_scores(model: CtEnhancer, case: DoseCase) -> list[_Scores]:
+def _case_scores(model: CtEnhancer, case: DoseCase, settings: CalibrationSettings) -> list[_Scores]:
     found = []
     fraction = case.guessed_fraction(model)
     for index, window in case.windows(model.context):
@@ -85,21 +117,28 @@ def _case_scores(model: CtEnhancer, case: DoseCase) -> list[_Scores]:
         inside = body_mask(case.full_hu[index])
         for tissue in range(len(CLASSES)):
             values = score[(classes == tissue) & inside]
-            if len(values) >= _LEAST_VOXELS:
+            if len(values) >= settings.least_voxels:
                 found.append(_Scores(case.patient, noise, tissue, values))
     return found
 
 
-def _nearest(noise_hu: float) -> int:
-    return int(np.abs(np.log(NOISE_LEVELS_HU) - np.log(noise_hu)).argmin())
+def _nearest(noise_hu: float, levels_hu: Sequence[float]) -> int:
+    return int(np.abs(np.log(levels_hu) - np.log(noise_hu)).argmin())
 
 
-def _factor(scores: list[_Scores]) -> float | None:
+def _factor(scores: list[_Scores], settings: CalibrationSettings) -> float | None:
     patients = sorted({one.patient for one in scores})
-    if len(patients) < _LEAST_PATIENTS:
+    if len(patients) < settings.least_patients:
         return None
     pooled = [
         np.concatenate([one.values for one in scores if one.patient == patient])
         for patient in patients
     ]
-    return conformal_factor(pooled, COVERAGE)
+    return conformal_factor(pooled, settings.coverage)
+
+
+def uncalibrated(settings: CalibrationSettings) -> Calibration:
+    """Factors of one: the raw interval."""
+    levels = settings.noise_levels_hu
+    ones = {name: (1.0,) * len(levels) for name in CLASSES}
+    return Calibration(coverage=settings.coverage, noise_hu=levels, below=ones, above=ones)

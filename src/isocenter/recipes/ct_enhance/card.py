@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from isocenter.datasets.ct_pairs import TrainingScan
+from isocenter.datasets.splits import PARTS
+from isocenter.recipes.ct_enhance.collection import Collection
+from isocenter.recipes.ct_enhance.configuration import CtEnhanceRecipe
 
-NAME = "isocenter-ct-enhance"
 INTENDED_USE = (
     "Research on low-dose CT: an estimate of how a standard-dose scan of the body, from lung apex "
     "to pelvis, would have looked, from a scan at about a tenth to a half of that dose."
@@ -19,13 +18,16 @@ NOT_FOR = (
     "Head and extremities, children, photon-counting or dual-energy images, cone-beam CT.",
     "Measurements that a standard-dose scan is required for, such as follow-up of nodule volume.",
 )
+FITTED_TO = (
+    "Fitted to adults of public collections and to simulated noise; measured quarter-dose pairs "
+    "of two scans were looked at only as a check."
+)
 LIMITS = (
     "Adds no information: what the low-dose scan does not hold, the model can only guess.",
     "Strength above 0 draws the texture of a standard-dose scan; single voxels and specks of it "
     "are invented and change with the seed.",
     "Faint lesions of a few millimetres may lose contrast; see the detectability table.",
-    "Fitted to adults of public collections and to simulated noise; measured quarter-dose pairs "
-    "of two scans were looked at only as a check.",
+    FITTED_TO,
     "Streaks of photon starvation and of metal are only partly removed, and the HU shift that "
     "starvation brings is not undone.",
     "The interval is for single voxels of a standard-dose scan, its noise included; it does not "
@@ -33,22 +35,33 @@ LIMITS = (
 )
 
 
-def facts(
-    *, version: str, training: Sequence[TrainingScan], patients: dict[str, int]
-) -> dict[str, Any]:
+LICENCE = "Apache-2.0"
+NOT_STATED = "not stated"
+PUBLIC_DATA = "Public collections, all free for any use with citation."
+OWN_DATA = "Scans of the user's own; who may use them and what is made of them is not stated here."
+OWN_LIMITS = (
+    "Fitted to scans of the user's own and to simulated noise; nobody has judged these weights. "
+    "The patients of the test part were kept out of everything for that.",
+)
+
+
+def facts(recipe: CtEnhanceRecipe, collection: Collection, *, commit: str) -> dict[str, Any]:
     """The card for programs and for the report, ready for JSON.
 
     Args:
-        version: of the model.
-        training: the scans it was fitted to.
-        patients: how many are in each part of the split.
+        recipe: the configuration.
+        collection: the scans.
+        commit: of the code that made the weights.
     """
+    patients = {part: len(found) for part, found in collection.patients().items()}
+    own = collection.is_own
+    limits = [one for one in LIMITS if not own or one is not FITTED_TO]
     return {
-        "name": NAME,
-        "version": version,
+        "name": recipe.name,
+        "version": recipe.version,
         "intended_use": INTENDED_USE,
         "not_for": list(NOT_FOR),
-        "limits": list(LIMITS),
+        "limits": limits + list(OWN_LIMITS if own else ()),
         "method": (
             "Pixel space, three neighbouring slices. Stage one, a residual U-Net in units of the "
             "noise measured in the image, estimates the anatomy without noise, and from it and "
@@ -56,32 +69,24 @@ def facts(
             "a bridge of 1 to 8 steps from that mean, restores texture; strength blends."
         ),
         "coverage": (
-            "The interval is calibrated to hold the standard-dose value of 90 % of the voxels of "
+            "The interval is calibrated to hold the standard-dose value of "
+            f"{100 * recipe.calibration.coverage:g} % of the voxels of "
             f"each tissue, on {patients['calibration']} patients who were not trained on."
         ),
+        "data": OWN_DATA if own else PUBLIC_DATA,
         "patients": patients,
-        "training_slices": sum(len(scan.array) for scan in training),
-        "licence": "Apache-2.0",
+        "training_slices": sum(len(scan.array) for scan in collection.parts["train"]),
+        "seed": recipe.seed,
+        "commit": commit,
+        "licence": NOT_STATED if own else LICENCE,
     }
 
 
-def citations(data: Path, scans: Sequence[TrainingScan]) -> list[str]:
-    """Source, licence and citation of each collection that the scans come from."""
-    names = {scan.name for scan in scans}
-    patients = {scan.patient for scan in scans}
-    lines = set()
-    for entry in json.loads((data / "ct" / "index.json").read_text()):
-        singles = {one["patient"] for one in entry.get("per_slice", ())}
-        if entry["id"] in names or singles & patients:
-            lines.add(f"{entry['citation']} ({entry['licence']})")
-    return sorted(lines)
-
-
-def readme(card: dict[str, Any], *, seed: int, sources: Sequence[str]) -> str:
+def readme(card: dict[str, Any], recipe: CtEnhanceRecipe, *, sources: Sequence[str]) -> str:
     """The card for people, in Markdown; measured figures are put between its markers."""
     lines = [
         "---",
-        "license: apache-2.0",
+        f"license: {'apache-2.0' if card['licence'] == LICENCE else 'other'}",
         "tags: [medical-imaging, ct, denoising, research-only]",
         "---",
         "",
@@ -107,16 +112,18 @@ def readme(card: dict[str, Any], *, seed: int, sources: Sequence[str]) -> str:
         "## Data",
         "",
         "Split by patient: "
-        + ", ".join(f"{count} {part}" for part, count in card["patients"].items())
+        + ", ".join(f"{card['patients'][part]} {part}" for part in PARTS)
         + f"; {card['training_slices']} slices to train on. Noise was added to them; no scan of a "
-        "second dose was used. Collections, all free for any use with citation:",
+        "second dose was used. " + card["data"],
         "",
         *(f"- {one}" for one in sources),
-        "",
+        *([""] if sources else []),
         "## Recipe",
         "",
-        f"`isocenter train ct_enhance --data FOLDER --output FOLDER`, seed {seed}; the resolved "
-        "configuration and the split are in `training.json`. Weights: " + card["licence"] + ".",
+        f"`isocenter train ct_enhance --data FOLDER --output FOLDER`, seed {card['seed']}, "
+        f"{recipe.mean.steps:,} + {recipe.refine.steps:,} + {recipe.texture.steps:,} steps, code "
+        f"at {card['commit']}; the resolved configuration and the split are in `training.json`. "
+        f"Licence of the weights: {card['licence']}.",
         "",
     ]
     return "\n".join(lines)

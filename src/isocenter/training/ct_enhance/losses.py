@@ -3,26 +3,52 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
 from isocenter.modelpack.ct_enhance.mean import MeanAndSpread
+from isocenter.training.processes import mean_over_processes
 
-QUANTILE = 0.05
-_OUTSIDE_WEIGHT = 0.05
-# Small lesions fill few voxels and are why the scan was made.
-_LESION_WEIGHT = 3.0
 _BODY_HU = -950.0
-# Beyond this many noise units an error counts linearly: metal must not drive the fit.
-_LINEAR_BEYOND = 8.0
 
 
-def body_weight(target: Tensor) -> Tensor:
-    """1 inside the patient, 0.05 in the air around, (B, 1, H, W)."""
+@dataclass(frozen=True, kw_only=True)
+class LossSettings:
+    """What counts how much.
+
+    Attributes:
+        quantile: of the interval's lower end; the upper end's is one minus it.
+        ends_weight: of the interval's ends beside the mean.
+        outside_weight: of the air around the patient.
+        lesion_weight: of an error of the mean where a lesion is. Small lesions fill few voxels and
+            are why the scan was made.
+        linear_beyond: noise units from which an error counts linearly: metal must not drive the
+            fit.
+    """
+
+    quantile: float = 0.05
+    ends_weight: float = 0.3
+    outside_weight: float = 0.05
+    lesion_weight: float = 3.0
+    linear_beyond: float = 8.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.quantile < 0.5:
+            raise ValueError(f"quantile is above 0 and below 0.5, got {self.quantile:g}")
+        if not 0 <= self.outside_weight < 1:
+            raise ValueError(f"outside_weight is from 0 to below 1, got {self.outside_weight:g}")
+
+
+SHIPPED = LossSettings()
+
+
+def body_weight(target: Tensor, outside: float = SHIPPED.outside_weight) -> Tensor:
+    """1 inside the patient, less in the air around, (B, 1, H, W)."""
     smooth = functional.avg_pool2d(target, 15, 1, 7, count_include_pad=False)
-    return torch.where(smooth > _BODY_HU, 1.0, _OUTSIDE_WEIGHT)
+    return torch.where(smooth > _BODY_HU, 1.0, outside)
 
 
 def noise_unit(level: Tensor, weight: Tensor) -> Tensor:
@@ -39,27 +65,41 @@ def pinball(error: Tensor, quantile: float) -> Tensor:
     return torch.maximum(quantile * error, (quantile - 1) * error)
 
 
+def batch_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean over a batch that several processes may share.
+
+    What each gets is such that the mean over the processes is the mean over the batch.
+    """
+    return (weight * values).sum() / mean_over_processes(weight.sum())
+
+
 def mean_loss(
-    estimate: MeanAndSpread, target: Tensor, *, anatomy: Tensor, lesion: Tensor, is_clean: Tensor
+    estimate: MeanAndSpread,
+    target: Tensor,
+    *,
+    anatomy: Tensor,
+    lesion: Tensor,
+    is_clean: Tensor,
+    settings: LossSettings = SHIPPED,
 ) -> tuple[Tensor, Tensor]:
     """Loss of the mean (squared error) and of the interval's two ends (pinball).
 
     Where the anatomy is known free of noise (``is_clean``, (B,)), the network learns from it, which
     holds the same expectation and less chance; elsewhere from the standard-dose target. An error of
-    the mean counts threefold where ``lesion``, (B, 1, H, W), is 1.
+    the mean counts more where ``lesion``, (B, 1, H, W), is 1.
     """
-    weight = body_weight(target)
+    weight = body_weight(target, settings.outside_weight)
     unit = noise_unit(estimate.level, weight)
     clean = is_clean.view(-1, 1, 1, 1) > 0
     error = torch.where(clean, anatomy - estimate.anatomy, target - estimate.mean) / unit
     squared = 2 * functional.huber_loss(
-        error, torch.zeros_like(error), reduction="none", delta=_LINEAR_BEYOND
+        error, torch.zeros_like(error), reduction="none", delta=settings.linear_beyond
     )
     away = (target - estimate.mean.detach()) / unit
-    ends = pinball(away + estimate.below / unit, QUANTILE)
-    ends = ends + pinball(away - estimate.above / unit, 1 - QUANTILE)
-    heavy = weight * (1 + (_LESION_WEIGHT - 1) * lesion)
-    return (heavy * squared).sum() / heavy.sum(), (weight * ends).sum() / weight.sum()
+    ends = pinball(away + estimate.below / unit, settings.quantile)
+    ends = ends + pinball(away - estimate.above / unit, 1 - settings.quantile)
+    heavy = weight * (1 + (settings.lesion_weight - 1) * lesion)
+    return batch_mean(squared, heavy), batch_mean(ends, weight)
 
 
 def gain_db(prediction: Tensor, noisy: Tensor, target: Tensor) -> Tensor:

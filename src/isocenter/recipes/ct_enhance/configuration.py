@@ -1,0 +1,153 @@
+"""Everything that decides the weights of the CT enhancement model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from isocenter.datasets.ct_pairs import PairSettings
+from isocenter.datasets.splits import SplitRule
+from isocenter.modelpack.ct_enhance.contract import AcceptedScans
+from isocenter.recipes.ct_enhance.calibration import CalibrationSettings
+from isocenter.training.ct_enhance.losses import LossSettings
+from isocenter.training.loop import LoopSettings
+
+MODEL_VERSION = "0.3"
+NAME = "isocenter-ct-enhance"
+OWN_NAME = "ct-enhance-own"
+
+# Patients by the names under which the public collections publish them.
+TEST_PATIENTS = (
+    "1.3.6.1.4.1.9328.50.1.0117",
+    "CRLM-CT-1004",
+    "TCGA-DE-A4MA",
+    "TCGA-50-5044",
+    "TCGA-50-6673",
+    "TCGA-51-6867",
+    "TCGA-60-2724",
+    "TCGA-92-7340",
+    "TCGA-34-A5IX",
+    "TCGA-17-Z031",
+    "TCGA-17-Z058",
+    "A058062",
+    "A048383",
+)
+CALIBRATION_PATIENTS = (
+    "1.3.6.1.4.1.9328.50.1.0109",
+    "ACRIN-FLT-Breast_001",
+    "TCGA-17-Z034",
+    "TCGA-17-Z053",
+    "TCGA-17-Z062",
+    "TCGA-34-8455",
+    "TCGA-38-6178",
+    "TCGA-50-8460",
+    "TCGA-51-4079",
+    "TCGA-60-2715",
+    "TCGA-60-2723",
+    "TCGA-92-8065",
+    "A056642",
+    "A002304",
+)
+VALIDATION_PATIENTS = (
+    "LungFCP-01-0001",
+    "TCGA-17-Z028",
+    "TCGA-50-6591",
+    "TCGA-60-2696",
+    "TCGA-92-7341",
+    "A027284",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CtEnhanceRecipe:
+    """Everything that decides the weights.
+
+    Attributes:
+        name, version: of the model.
+        seed: of the pairs, the initial weights and the bridge's noise.
+        split: which patients are trained on, and which judge.
+        noisiest_training_hu: scans with more noise cannot stand for a standard dose even when
+            shrunk, and are not trained on.
+        pairs: how pairs are drawn.
+        mean, refine, texture: how stage one is fitted, how it goes on from its best weights (a warm
+            restart of the learning rate), and how stage two is fitted.
+        small_steps: first steps of stage one, which see small crops.
+        losses: what counts how much.
+        widths, blocks: of stage one's network.
+        texture_widths, texture_blocks, texture_time_channels: of the bridge's network.
+        fraction_error: standard deviation of the logarithm of the estimated dose fraction.
+        validation_pairs: how many pairs judge each learner.
+        limit_margin: how far a feature may go beyond the largest that the calibration patients
+            gave.
+        calibration: how the interval is made to keep its word.
+        accepted: which scans the model takes.
+    """
+
+    name: str = NAME
+    version: str = MODEL_VERSION
+    seed: int = 20261120
+    split: SplitRule = field(
+        default_factory=lambda: SplitRule(
+            validation=VALIDATION_PATIENTS, calibration=CALIBRATION_PATIENTS, test=TEST_PATIENTS
+        )
+    )
+    noisiest_training_hu: float = 55.0
+    pairs: PairSettings = field(default_factory=PairSettings)
+    mean: LoopSettings = field(
+        default_factory=lambda: LoopSettings(steps=21_000, learning_rate=6e-4, validate_every=1_000)
+    )
+    small_steps: int = 16_000
+    refine: LoopSettings = field(
+        default_factory=lambda: LoopSettings(steps=15_000, learning_rate=4e-4, validate_every=1_000)
+    )
+    texture: LoopSettings = field(
+        default_factory=lambda: LoopSettings(
+            steps=1_500,
+            learning_rate=1e-3,
+            warm_up_steps=100,
+            average_decay=0.995,
+            validate_every=250,
+        )
+    )
+    losses: LossSettings = field(default_factory=LossSettings)
+    widths: tuple[int, ...] = (48, 96, 144, 192)
+    blocks: tuple[int, ...] = (1, 1, 2, 2)
+    texture_widths: tuple[int, ...] = (48, 64, 96)
+    texture_blocks: tuple[int, ...] = (1, 1, 2)
+    texture_time_channels: int = 64
+    fraction_error: float = 0.4
+    validation_pairs: int = 64
+    limit_margin: float = 2.0
+    calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
+    accepted: AcceptedScans = field(
+        default_factory=lambda: AcceptedScans(
+            pixel_spacing_mm=(0.5, 1.4),
+            field_of_view_mm=(250.0, 710.0),
+            slice_thickness_mm=(0.5, 10.0),
+            noise_hu=(4.0, 150.0),
+            noise_mean_frequency_per_mm=(0.18, 0.80),
+        )
+    )
+
+    def __post_init__(self) -> None:
+        for widths, blocks in (("widths", "blocks"), ("texture_widths", "texture_blocks")):
+            if len(getattr(self, widths)) != len(getattr(self, blocks)):
+                raise ValueError(f"{widths} and {blocks} name one number a level each")
+        if not self.validation_pairs > 0:
+            raise ValueError("validation_pairs must be positive")
+
+
+def ct_enhance() -> CtEnhanceRecipe:
+    """The configuration of the shipped weights."""
+    return CtEnhanceRecipe()
+
+
+def own_ct_enhance() -> CtEnhanceRecipe:
+    """The same for scans of one's own, whose patients are shared out by a hash."""
+    split = SplitRule(
+        validation_share=0.1,
+        calibration_share=0.2,
+        test_share=0.15,
+        least_train=3,
+        least_test=1,
+    )
+    return replace(ct_enhance(), name=OWN_NAME, version="1", split=split)

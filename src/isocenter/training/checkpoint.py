@@ -1,0 +1,25 @@
+"""Weights and checkpoints on disk: whole or absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from isocenter.core.files import appearing_whole
+
+CHECKPOINT = "last.pt"
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write tensors, numbers and mappings; what was there before stays until this is whole."""
+    with appearing_whole(path) as part:
+        torch.save(state, part)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read what :func:`save_state` wrote, onto the CPU; no code in a file is run."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
