@@ -15,9 +15,9 @@ from isocenter.core.errors import (
     UnreadableInput,
     UnsuitableScan,
 )
+from isocenter.dicom.decoding.parsing import looks_like_dicom
 from isocenter.dicom.reading.ct_rules import suitable_frames
 from isocenter.dicom.reading.frames import Frame, ImageFile, read_image_file
-from isocenter.dicom.reading.parsing import looks_like_dicom
 
 MAX_FILES = 200_000
 MIN_UID_END = 4  # shorter names are numbers of the listing

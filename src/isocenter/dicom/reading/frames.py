@@ -16,15 +16,15 @@ from pydicom.dataset import Dataset
 
 from isocenter.core.acquisition import CtAcquisition
 from isocenter.core.errors import UnreadableInput
-from isocenter.dicom.decoding.pixels import MAX_FRAMES, PixelFormat, wrapped_padding
-from isocenter.dicom.marking import is_enhanced
-from isocenter.dicom.reading.parsing import (
+from isocenter.dicom.decoding.parsing import (
     ParsedFile,
     PixelElement,
     parse_file,
     refusing,
     registered_name,
 )
+from isocenter.dicom.decoding.pixels import MAX_FRAMES, PixelFormat, wrapped_padding
+from isocenter.dicom.marking import is_enhanced
 
 CLASSIC_CT = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"

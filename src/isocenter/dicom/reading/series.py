@@ -16,11 +16,11 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from isocenter.core.acquisition import CtAcquisition
 from isocenter.core.volume import Geometry, Volume
+from isocenter.dicom.decoding.parsing import open_stream, read_header, refusing
 from isocenter.dicom.decoding.pixels import PixelFormat, PixelLayout, decode_frame, locate_frames
 from isocenter.dicom.reading.ct_padding import measured_pixels
 from isocenter.dicom.reading.frames import Frame, ImageFile
 from isocenter.dicom.reading.geometry import stack_geometry
-from isocenter.dicom.reading.parsing import open_stream, read_header, refusing
 
 NUM_SLICES_KEPT = 8
 
