@@ -74,10 +74,11 @@ def provenance(**changes: Any) -> Provenance:
         weights_sha256="ab" * 32,
         settings={"strength": 1.0},
     )
-    return Provenance(**({"record": record, "model_description": "A test."} | changes))
+    options: dict[str, Any] = {"record": record, "model_description": "A test."}
+    return Provenance(**(options | changes))
 
 
-def equipment(manufacturer: str, purpose: tuple[str, str, str]) -> Dataset:
+def equipment(manufacturer: str, purpose: Code) -> Dataset:
     item = Dataset()
     item.Manufacturer = manufacturer
     item.PurposeOfReferenceCodeSequence = [code_item(purpose)]

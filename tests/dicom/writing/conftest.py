@@ -19,7 +19,7 @@ def dciodvfy_errors() -> Callable[[Path], list[str]]:
         pytest.skip("dciodvfy of dicom3tools is not installed")
 
     def errors(path: Path) -> list[str]:
-        command = ["dciodvfy", "-new", path]
+        command = ["dciodvfy", "-new", str(path)]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         lines = answer.stderr.splitlines()
         return [one for one in lines if one.startswith("Error") and KNOWN_FALSE_ERROR not in one]

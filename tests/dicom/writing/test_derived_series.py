@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pydicom
@@ -21,13 +21,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, MRImageStorage
 
 from isocenter.core.errors import OutputRefused
 from isocenter.core.outputs import HOUNSFIELD, NO_UNIT, Code, SeriesOutput
 from isocenter.core.record import RunRecord
 from isocenter.dicom.marking import Provenance, is_enhanced
-from isocenter.dicom.reading.open import CtSeries, open_ct_series
+from isocenter.dicom.reading.open import CtSeries, ImageSeries, open_ct_series, open_series
 from isocenter.dicom.uids import IMPLEMENTATION_CLASS_UID
 from isocenter.dicom.writing.derived_series import DerivedSeriesWriter, changed_pixels
 
@@ -58,7 +58,7 @@ def provenance(**changes: Any) -> Provenance:
         settings={"strength": 0.5, "seed": 7, "steps": 4},
         source_digest="feed",
     )
-    options = {
+    options: dict[str, Any] = {
         "record": record,
         "model_description": "Adds a constant.",
         "context": 1,
@@ -189,10 +189,10 @@ class SeriesInMemory:
 
 def test_a_slope_below_zero_turns_the_steps_around() -> None:
     series = SeriesInMemory(np.array([[-2048, -5, 0, 7, 2047]], np.int16), -0.5)
-    pixels, num_clipped = changed_pixels(series, 0, series.values(0))
+    pixels, num_clipped = changed_pixels(cast(ImageSeries, series), 0, series.values(0))
     np.testing.assert_array_equal(np.frombuffer(pixels, "<i2"), series.array[0])
     assert num_clipped == 0
-    pixels, num_clipped = changed_pixels(series, 0, series.values(0) + 2)
+    pixels, num_clipped = changed_pixels(cast(ImageSeries, series), 0, series.values(0) + 2)
     np.testing.assert_array_equal(np.frombuffer(pixels, "<i2"), [-2048, -9, -4, 3, 2043])
     assert num_clipped == 1
 
@@ -200,7 +200,7 @@ def test_a_slope_below_zero_turns_the_steps_around() -> None:
 def test_steps_are_rounded_not_truncated() -> None:
     series = SeriesInMemory(np.zeros((1, 4), np.int16), 2.0)
     change_hu = np.array([[1.1, 2.9, -1.1, -2.9]])
-    pixels, _ = changed_pixels(series, 0, series.values(0) + change_hu)
+    pixels, _ = changed_pixels(cast(ImageSeries, series), 0, series.values(0) + change_hu)
     np.testing.assert_array_equal(np.frombuffer(pixels, "<i2"), [1, 1, -1, -1])
 
 
@@ -497,6 +497,40 @@ def test_what_is_no_change_of_the_source_is_refused(
         DerivedSeriesWriter(
             series, tmp_path, provenance=provenance(), output=replace(ENHANCED, **change)
         )
+
+
+def test_an_mr_series_can_be_changed(
+    write_classic_ct: Write, dciodvfy_errors: Judge, tmp_path: Path
+) -> None:
+    def as_mr(dataset: Dataset, index: int) -> None:
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
+        dataset.Modality = "MR"
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "T2 MAP"]
+        dataset.ScanningSequence, dataset.SequenceVariant = "SE", "NONE"
+        dataset.EchoTime = "90"
+        for keyword in """KVP RescaleType ConvolutionKernel Exposure GantryDetectorTilt
+        ReconstructionDiameter""".split():
+            delattr(dataset, keyword)
+
+    scan = write_classic_ct(shape=(3, 16, 16), edit=as_mr)
+    series = open_series(scan.folder, modality="MR")
+    (tmp_path / "out").mkdir()
+    writer = DerivedSeriesWriter(
+        series,
+        tmp_path / "out",
+        provenance=provenance(),
+        output=replace(ENHANCED, modality="MR", unit=NO_UNIT),
+    )
+    for index in range(3):
+        writer.write(index, series.values(index) + 2)
+    paths = writer.finish()
+    derived = pydicom.dcmread(paths[0])
+    assert derived.SOPClassUID == MRImageStorage
+    assert derived.ImageType == ["DERIVED", "SECONDARY", "T2 MAP", "AI_ENHANCED"]
+    assert derived.EchoTime == 90
+    assert "RescaleType" not in derived
+    np.testing.assert_array_equal(derived.pixel_array, scan.stored[0] + 2)
+    assert dciodvfy_errors(paths[0]) == []
 
 
 def test_a_compressed_source_becomes_uncompressed(write_classic_ct: Write, tmp_path: Path) -> None:

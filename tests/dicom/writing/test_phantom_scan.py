@@ -54,6 +54,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 def test_pixels_without_measurement_are_padding(tmp_path: Path) -> None:
     volume = phantom(with_padding=True)
+    assert volume.valid is not None
     write_phantom_scan(volume, tmp_path)
     series = open_ct_series(tmp_path)
     np.testing.assert_array_equal(series.valid(1), volume.valid[1])

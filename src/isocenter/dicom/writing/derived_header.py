@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from isocenter.core.outputs import SeriesOutput
 from isocenter.dicom.marking import (
@@ -65,8 +66,8 @@ def classic_header(
 
 def _flavor(source: Dataset) -> str:
     """Value 3 of Image Type, "" where the source has none."""
-    values = source.get("ImageType") or ()
-    return "" if isinstance(values, str) or len(values) < 3 else str(values[2])
+    values = source.get("ImageType")
+    return str(values[2]) if isinstance(values, MultiValue) and len(values) > 2 else ""
 
 
 def write_identity(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import astuple, dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,7 +192,7 @@ class SeriesGrid:
         return [SourceSlice(header=self.header(index), frame=frame)]
 
 
-def _place_value(source: SourceSlice, group: str, keyword: str) -> list | float | str | None:
+def _place_value(source: SourceSlice, group: str, keyword: str) -> Any:
     """A value of a slice, wherever its header keeps it."""
     if source.frame is None:
         return source.header.get(keyword)

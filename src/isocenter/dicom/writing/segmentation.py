@@ -138,6 +138,8 @@ class SegmentationWriter:
             derivation=output.derivation,
             made_at=provenance.clock(),
         )
+        if not dataset.get("Laterality", "L"):
+            del dataset.Laterality  # may be empty in images, must not be here
         dataset.Modality = "SEG"
         dataset.SeriesDescription = series_text(provenance, output.label, flag=FLAG)
         dataset.ImageComments = comment_text(provenance, flag=FLAG)
