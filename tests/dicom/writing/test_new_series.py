@@ -30,8 +30,8 @@ from isocenter.core.record import RunRecord
 from isocenter.core.volume import Geometry
 from isocenter.dicom.marking import Provenance, is_enhanced
 from isocenter.dicom.reading.open import CtSeries, ImageSeries, open_ct_series, open_series
-from isocenter.dicom.writing.grid import Subject
 from isocenter.dicom.writing.new_series import NewSeriesWriter
+from isocenter.dicom.writing.study import Subject
 
 Judge = Callable[[Path], list[str]]
 
@@ -350,6 +350,13 @@ def test_a_second_run_gives_the_same_files_and_another_seed_other_uids(
         same = pydicom.dcmread(first[0])
         assert other.SOPInstanceUID != same.SOPInstanceUID
         assert other.SeriesInstanceUID != same.SeriesInstanceUID
+
+
+def test_equal_geometries_give_equal_uids_whatever_their_numbers_are(tmp_path: Path) -> None:
+    as_arrays = replace(OBLIQUE, origin_mm=tuple(np.array(OBLIQUE.origin_mm)))
+    first = write(tmp_path / "a", image_values(), CT)
+    second = write(tmp_path / "b", image_values(), CT, geometry=as_arrays)
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
 def test_wrong_slices_units_and_folders_are_refused(tmp_path: Path) -> None:

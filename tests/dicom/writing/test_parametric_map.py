@@ -19,7 +19,7 @@ from isocenter.core.record import RunRecord
 from isocenter.core.volume import Geometry
 from isocenter.dicom.marking import Provenance
 from isocenter.dicom.reading.open import CtSeries, open_ct_series
-from isocenter.dicom.writing.grid import NewGrid
+from isocenter.dicom.writing.new_grid import NewGrid
 from isocenter.dicom.writing.parametric_map import ParametricMapWriter
 
 DESCRIPTION = "Half-width of the 90 % prediction interval, in HU"

@@ -18,7 +18,7 @@ from isocenter.core.record import RunRecord
 from isocenter.core.volume import Geometry
 from isocenter.dicom.marking import Provenance, is_enhanced
 from isocenter.dicom.reading.open import CtSeries, open_ct_series
-from isocenter.dicom.writing.grid import NewGrid
+from isocenter.dicom.writing.new_grid import NewGrid
 from isocenter.dicom.writing.segmentation import SegmentationWriter
 
 OUTPUT = MaskOutput(

@@ -15,9 +15,10 @@ from pydicom.uid import CTImageStorage
 from isocenter.core.outputs import Code
 from isocenter.dicom.marking import Provenance, code_items, derivation_text, mark
 from isocenter.dicom.uids import derived_uid
-from isocenter.dicom.writing.grid import Grid, Plane, SourceSlice, copy_person_and_study
+from isocenter.dicom.writing.grid import Grid, Plane, SourceSlice
 from isocenter.dicom.writing.image_kind import decimal
 from isocenter.dicom.writing.references import refer_to_series, write_lossy
+from isocenter.dicom.writing.study import copy_person_and_study
 
 
 def concept(code: Code) -> CodedConcept:

@@ -29,11 +29,13 @@ from isocenter.dicom.marking import (
 from isocenter.dicom.uids import derived_uid, series_uid
 from isocenter.dicom.writing.derived_header import SERIES_NUMBER_BAND
 from isocenter.dicom.writing.files import empty_place, save
-from isocenter.dicom.writing.grid import NewGrid, OwnGrid, Subject, check_slice
+from isocenter.dicom.writing.grid import check_slice
 from isocenter.dicom.writing.image_kind import decimal
 from isocenter.dicom.writing.modalities import image_kind
+from isocenter.dicom.writing.new_grid import NewGrid, OwnGrid
 from isocenter.dicom.writing.references import refer_to_series, write_lossy
 from isocenter.dicom.writing.scale import HIGHEST, LOWEST, Scale, fitting_scale
+from isocenter.dicom.writing.study import Subject
 
 if TYPE_CHECKING:
     from isocenter.dicom.reading.series import ImageSeries

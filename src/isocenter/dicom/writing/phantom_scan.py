@@ -14,8 +14,8 @@ from isocenter.core.version import __version__
 from isocenter.core.volume import Volume
 from isocenter.dicom.marking import Provenance, now
 from isocenter.dicom.uids import derived_uid
-from isocenter.dicom.writing.grid import Subject
 from isocenter.dicom.writing.new_series import NewSeriesWriter
+from isocenter.dicom.writing.study import Subject
 
 DESCRIPTION = "SYNTHETIC PHANTOM (software, no patient)"
 NOT_DERIVED = Code("", "", "")

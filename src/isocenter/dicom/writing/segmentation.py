@@ -18,13 +18,14 @@ from isocenter.dicom.marking import PRODUCT, Provenance, comment_text, fitted, s
 from isocenter.dicom.uids import instance_uid, series_uid
 from isocenter.dicom.writing.derived_header import MASK_NUMBER_BAND
 from isocenter.dicom.writing.files import empty_place, save
-from isocenter.dicom.writing.grid import NewGrid, check_slice, grid_of
+from isocenter.dicom.writing.grid import check_slice
 from isocenter.dicom.writing.multiframe import (
     complete,
     concept,
     order_frames,
     place_arguments,
 )
+from isocenter.dicom.writing.new_grid import NewGrid, grid_of
 
 if TYPE_CHECKING:
     from isocenter.dicom.reading.series import ImageSeries
