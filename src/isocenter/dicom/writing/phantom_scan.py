@@ -44,7 +44,7 @@ def write_phantom_scan(
 ) -> list[Path]:
     """Write a volume in HU as CT images of an invented phantom; returns files in slice order.
 
-    The same volume gives the same UIDs. Values are rounded to whole HU in [-32768 + 1024, 31743].
+    The same volume gives the same UIDs. Values are rounded to whole HU in [-33792, 31743].
 
     Raises:
         ValueError: the volume is not in HU or holds values that are not finite.
