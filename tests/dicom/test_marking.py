@@ -11,7 +11,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from isocenter.core.outputs import HOUNSFIELD, Code, MapOutput, SeriesOutput
+from isocenter.core.outputs import HOUNSFIELD, Code, MapOutput, MaskOutput, SeriesOutput
 from isocenter.core.record import RunRecord
 from isocenter.dicom.marking import (
     AI_ENHANCED,
@@ -34,6 +34,7 @@ from isocenter.dicom.uids import (
 from isocenter.dicom.writing.derived_series import DerivedSeriesWriter
 from isocenter.dicom.writing.new_series import NewSeriesWriter
 from isocenter.dicom.writing.parametric_map import ParametricMapWriter
+from isocenter.dicom.writing.segmentation import SegmentationWriter
 
 NOISE_REDUCTION = Code("DLNR", "99ISOCENTER", "Deep learning noise reduction")
 UNCERTAINTY_ESTIMATION = Code("DLUQ", "99ISOCENTER", "Deep learning uncertainty estimation")
@@ -56,6 +57,14 @@ MAP = MapOutput(
     meaning="Ones.",
     quantity=HALF_WIDTH,
 )
+MASK = MaskOutput(
+    name="mask",
+    label="Mask",
+    derivation=UNCERTAINTY_ESTIMATION,
+    category=Code("49755003", "SCT", "Morphologically Abnormal Structure"),
+    kind=Code("52988006", "SCT", "Lesion"),
+)
+
 # What the Basic Profile of PS3.15 removes of what we write (Table E.1-1, 2024e).
 REMOVED_BY_BASIC_PROFILE = """
 DerivationDescription SeriesDescription StudyDescription ImageComments ContributionDescription
@@ -98,15 +107,17 @@ def deidentified(dataset: Dataset) -> Dataset:
     return dataset
 
 
-@pytest.mark.parametrize("kind", ["classic", "enhanced", "map", "new", "from nothing"])
+@pytest.mark.parametrize("kind", ["classic", "enhanced", "map", "mask", "new", "from nothing"])
 def test_marks_survive_deidentification(
     write_classic_ct: Any, write_enhanced_ct: Any, tmp_path: Path, kind: str
 ) -> None:
     scan = (write_enhanced_ct if kind == "enhanced" else write_classic_ct)(shape=(3, 12, 10))
     series = open_ct_series(scan.folder)
-    writer: DerivedSeriesWriter | ParametricMapWriter | NewSeriesWriter
+    writer: Any
     if kind == "map":
         writer = ParametricMapWriter(series, tmp_path, provenance=provenance(), output=MAP)
+    elif kind == "mask":
+        writer = SegmentationWriter(series, tmp_path, provenance=provenance(), output=MASK)
     elif kind in ("classic", "enhanced"):
         writer = DerivedSeriesWriter(series, tmp_path, provenance=provenance(), output=ENHANCED)
     else:
@@ -119,7 +130,8 @@ def test_marks_survive_deidentification(
             sources=[series] if kind == "new" else (),
         )
     for index in range(3):
-        writer.write(index, series.values(index))
+        values = series.values(index)
+        writer.write(index, values > 0 if kind == "mask" else values)
     path = writer.finish()[0]
     dataset = deidentified(pydicom.dcmread(path))
     assert "DerivationDescription" not in dataset

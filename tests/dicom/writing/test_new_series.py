@@ -325,7 +325,10 @@ def test_a_grid_of_its_own_names_the_slices_it_lies_in(source: CtSeries, tmp_pat
 def test_sources_of_other_studies_are_named_as_such(
     source: CtSeries, write_enhanced_ct: Any, tmp_path: Path, dciodvfy_errors: Judge
 ) -> None:
-    other = open_ct_series(write_enhanced_ct(shape=(5, 14, 12), seed=9).folder)
+    def same_frame(dataset: Dataset, index: int) -> None:
+        dataset.FrameOfReferenceUID = source.header(0).FrameOfReferenceUID
+
+    other = open_ct_series(write_enhanced_ct(shape=(5, 14, 12), seed=9, edit=same_frame).folder)
     values = np.zeros(source.geometry.shape)
     path = write(tmp_path, values, MR, geometry=source.geometry, sources=[source, other])[2]
     image = pydicom.dcmread(path)
@@ -336,6 +339,29 @@ def test_sources_of_other_studies_are_named_as_such(
     assert study.ReferencedSeriesSequence[0].SeriesInstanceUID == other.series_instance_uid
     assert image.SourceImageSequence[1].ReferencedFrameNumber == 3
     assert dciodvfy_errors(path) == []
+
+
+def test_a_source_of_another_frame_of_reference_is_named_whole(
+    source: CtSeries, write_classic_ct: Any, tmp_path: Path
+) -> None:
+    other = open_ct_series(write_classic_ct(shape=(5, 14, 12), seed=9).folder)
+    values = np.zeros(source.geometry.shape)
+    path = write(tmp_path, values, MR, geometry=source.geometry, sources=[source, other])[2]
+    items = pydicom.dcmread(path).SourceImageSequence
+    assert [item.SpatialLocationsPreserved for item in items] == ["YES", *["NO"] * 5]
+    assert [item.ReferencedSOPInstanceUID for item in items[1:]] == other.sop_instance_uids
+
+
+def test_a_grid_of_the_other_hand_keeps_every_value_at_its_place(tmp_path: Path) -> None:
+    mirrored = replace(OBLIQUE, slice_direction=tuple(-np.array(OBLIQUE.slice_direction)))
+    values = np.rint(image_values())
+    write(tmp_path, values, CT, geometry=mirrored)
+    series = read(tmp_path, CT)
+    for index in range(3):
+        np.testing.assert_array_equal(series.values(index), values[2 - index])
+        np.testing.assert_allclose(
+            series.geometry.position_mm(index), mirrored.position_mm(2 - index), atol=1e-6
+        )
 
 
 def test_a_second_run_gives_the_same_files_and_another_seed_other_uids(
@@ -366,6 +392,11 @@ def test_wrong_slices_units_and_folders_are_refused(tmp_path: Path) -> None:
         write(tmp_path, image_values(), replace(CT, modality="PT"))
     with pytest.raises(ValueError, match="rows and columns"):
         write(tmp_path, image_values().transpose(0, 2, 1), MR)
+    sheared = replace(OBLIQUE, slice_direction=(0.0, 0.5, np.sqrt(0.75)))
+    with pytest.raises(ValueError, match="perpendicular"):
+        write(tmp_path, image_values(), MR, geometry=sheared)
+    with pytest.raises(ValueError, match="32 letters"):
+        Subject(case="0001^Jane")
     with pytest.raises(ValueError, match="finite"):
         write(tmp_path, image_values() * np.inf, CT)
     with pytest.raises(ValueError, match="1 of 3 slices"):

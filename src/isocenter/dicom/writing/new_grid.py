@@ -38,6 +38,7 @@ _STILL_TRUE = (
 )
 """Of the first source, besides person and study."""
 PARALLEL = 0.999
+MAX_OFF_PERPENDICULAR = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +52,26 @@ class NewGrid:
         sources: the series that the result was made from; patient, study and frame of reference
             are the first one's.
         subject: whose it is where there are no sources.
+
+    Raises:
+        ValueError: the directions are not perpendicular unit vectors, which DICOM cannot say.
     """
 
     geometry: Geometry
     acquisition: Acquisition = field(default_factory=Acquisition)
     sources: Sequence[ImageSeries] = ()
     subject: Subject = field(default_factory=Subject)
+
+    def __post_init__(self) -> None:
+        geometry = self.geometry
+        directions = np.array(
+            [geometry.slice_direction, geometry.row_direction, geometry.column_direction]
+        )
+        if not np.allclose(directions @ directions.T, np.eye(3), atol=MAX_OFF_PERPENDICULAR):
+            raise ValueError(
+                "slice, row and column direction must be perpendicular unit vectors, got "
+                f"{directions.round(4).tolist()}; resample to a straight grid first"
+            )
 
 
 def grid_of(place: ImageSeries | NewGrid, provenance: Provenance) -> Grid:
@@ -76,6 +91,8 @@ class OwnGrid:
         self._provenance = provenance
         self._header = self._whole_header()
         self._equipment = [kept_header(series.header(0)) for series in new.sources]
+        frames = [header.FrameOfReferenceUID for header in self._equipment]
+        self._shares_frame = [uid == frames[0] for uid in frames]
         self._facts: dict[tuple[int, str], Dataset] = {}
 
     @property
@@ -131,16 +148,27 @@ class OwnGrid:
     def sources(self, index: int) -> Sequence[SourceSlice]:
         found = []
         for number, series in enumerate(self._new.sources):
-            other, context = series.geometry, self._provenance.context
-            for place in _beside(self.geometry, index, other, context=context):
+            shares_frame, other = self._shares_frame[number], series.geometry
+            for place in self._places(index, number):
                 found.append(
                     SourceSlice(
                         header=self._facts_of(number, place),
                         frame=series.frame_number(place) if series.is_multiframe else None,
-                        same_places=_same_places(self.geometry, index, other, place),
+                        same_places=shares_frame
+                        and _same_places(self.geometry, index, other, place),
                     )
                 )
         return found
+
+    def _places(self, index: int, number: int) -> Iterable[int]:
+        """Slices of a source that a slice may have been made from.
+
+        All of them where the source has another frame of reference, as positions say nothing there.
+        """
+        other = self._new.sources[number].geometry
+        if not self._shares_frame[number]:
+            return range(other.shape[0])
+        return _beside(self.geometry, index, other, context=self._provenance.context)
 
     def _facts_of(self, number: int, place: int) -> Dataset:
         """What references and marks need of a source slice; one data set for each object."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -67,6 +68,9 @@ class Subject:
         name, identifier: beginnings of Patient's Name and Patient ID; the case follows.
         description: Study Description.
         is_phantom: whether it stands for a quality control phantom, which may be enhanced.
+
+    Raises:
+        ValueError: the case holds other than letters, digits, "-", "_" and space, or more than 32.
     """
 
     case: str = ""
@@ -74,6 +78,13 @@ class Subject:
     identifier: str = "SYN"
     description: str = "SYNTHETIC (made by a model, no patient)"
     is_phantom: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9 _-]{0,32}", self.case):
+            raise ValueError(
+                f"a case is named by at most 32 letters, digits, '-', '_' and spaces, "
+                f"got {self.case!r}"
+            )
 
     def header(self, record_digest: str) -> Dataset:
         """Patient, study and frame of reference."""
