@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from isocenter.core.outputs import HOUNSFIELD, Code, MapOutput, MaskOutput, SeriesOutput
 from isocenter.core.record import RunRecord
 from isocenter.dicom.marking import (
     AI_ENHANCED,
-    NOISE_REDUCTION,
     PROCESSING_EQUIPMENT,
     PRODUCT,
     SYNTHESIZING_EQUIPMENT,
@@ -31,10 +31,38 @@ from isocenter.dicom.uids import (
     derived_uid,
     device_uid,
 )
-from isocenter.dicom.writing.derived_series import DerivedSeriesWriter, write_parametric_map
-from isocenter.dicom.writing.parametric_map import (
-    HALF_WIDTH_OF_90_PERCENT_INTERVAL,
-    UNCERTAINTY_ESTIMATION,
+from isocenter.dicom.writing.derived_series import DerivedSeriesWriter
+from isocenter.dicom.writing.new_series import NewSeriesWriter
+from isocenter.dicom.writing.parametric_map import ParametricMapWriter
+from isocenter.dicom.writing.segmentation import SegmentationWriter
+
+NOISE_REDUCTION = Code("DLNR", "99ISOCENTER", "Deep learning noise reduction")
+UNCERTAINTY_ESTIMATION = Code("DLUQ", "99ISOCENTER", "Deep learning uncertainty estimation")
+HALF_WIDTH = Code("PIHW90", "99ISOCENTER", "Half-width of 90 % prediction interval")
+ENHANCED = SeriesOutput(
+    name="enhanced",
+    label="Enhanced series",
+    modality="CT",
+    unit=HOUNSFIELD,
+    derivation=NOISE_REDUCTION,
+    image_type=AI_ENHANCED,
+)
+MAP = MapOutput(
+    name="map",
+    label="Map",
+    modality="CT",
+    unit=HOUNSFIELD,
+    derivation=UNCERTAINTY_ESTIMATION,
+    content_label="MAP",
+    meaning="Ones.",
+    quantity=HALF_WIDTH,
+)
+MASK = MaskOutput(
+    name="mask",
+    label="Mask",
+    derivation=UNCERTAINTY_ESTIMATION,
+    category=Code("49755003", "SCT", "Morphologically Abnormal Structure"),
+    kind=Code("52988006", "SCT", "Lesion"),
 )
 
 # What the Basic Profile of PS3.15 removes of what we write (Table E.1-1, 2024e).
@@ -55,10 +83,11 @@ def provenance(**changes: Any) -> Provenance:
         weights_sha256="ab" * 32,
         settings={"strength": 1.0},
     )
-    return Provenance(**({"record": record, "model_description": "A test."} | changes))
+    options: dict[str, Any] = {"record": record, "model_description": "A test."}
+    return Provenance(**(options | changes))
 
 
-def equipment(manufacturer: str, purpose: tuple[str, str, str]) -> Dataset:
+def equipment(manufacturer: str, purpose: Code) -> Dataset:
     item = Dataset()
     item.Manufacturer = manufacturer
     item.PurposeOfReferenceCodeSequence = [code_item(purpose)]
@@ -78,22 +107,32 @@ def deidentified(dataset: Dataset) -> Dataset:
     return dataset
 
 
-@pytest.mark.parametrize("kind", ["classic", "enhanced", "map"])
+@pytest.mark.parametrize("kind", ["classic", "enhanced", "map", "mask", "new", "from nothing"])
 def test_marks_survive_deidentification(
     write_classic_ct: Any, write_enhanced_ct: Any, tmp_path: Path, kind: str
 ) -> None:
     scan = (write_enhanced_ct if kind == "enhanced" else write_classic_ct)(shape=(3, 12, 10))
     series = open_ct_series(scan.folder)
+    writer: Any
     if kind == "map":
-        maps = (np.ones((12, 10), np.float32) for _ in range(3))
-        (path,) = write_parametric_map(
-            series, tmp_path, maps, provenance=provenance(), label="MAP", description="Ones."
-        )
+        writer = ParametricMapWriter(series, tmp_path, provenance=provenance(), output=MAP)
+    elif kind == "mask":
+        writer = SegmentationWriter(series, tmp_path, provenance=provenance(), output=MASK)
+    elif kind in ("classic", "enhanced"):
+        writer = DerivedSeriesWriter(series, tmp_path, provenance=provenance(), output=ENHANCED)
     else:
-        writer = DerivedSeriesWriter(series, tmp_path, provenance=provenance())
-        for index in range(3):
-            writer.write(index, series.values(index))
-        path = writer.finish()[0]
+        writer = NewSeriesWriter(
+            tmp_path,
+            geometry=series.geometry,
+            acquisition=series.acquisition,
+            provenance=provenance(),
+            output=replace(ENHANCED, absolute=True, image_type=""),
+            sources=[series] if kind == "new" else (),
+        )
+    for index in range(3):
+        values = series.values(index)
+        writer.write(index, values > 0 if kind == "mask" else values)
+    path = writer.finish()[0]
     dataset = deidentified(pydicom.dcmread(path))
     assert "DerivationDescription" not in dataset
     assert is_enhanced(dataset)
@@ -103,11 +142,12 @@ def test_marks_survive_deidentification(
 
 
 def test_each_mark_is_enough() -> None:
-    by_type, by_code, by_equipment = Dataset(), Dataset(), Dataset()
+    by_type, by_code, by_equipment, by_synthesis = Dataset(), Dataset(), Dataset(), Dataset()
     by_type.ImageType = ["DERIVED", "SECONDARY", "AXIAL", AI_ENHANCED]
     by_code.DerivationCodeSequence = [code_item(NOISE_REDUCTION)]
     by_equipment.ContributingEquipmentSequence = [equipment(PRODUCT, PROCESSING_EQUIPMENT)]
-    assert all(map(is_enhanced, (by_type, by_code, by_equipment)))
+    by_synthesis.ContributingEquipmentSequence = [equipment(PRODUCT, SYNTHESIZING_EQUIPMENT)]
+    assert all(map(is_enhanced, (by_type, by_code, by_equipment, by_synthesis)))
 
 
 def test_frames_are_looked_into() -> None:
@@ -120,26 +160,29 @@ def test_frames_are_looked_into() -> None:
 
 def test_neither_a_phantom_nor_another_product_counts_as_enhanced() -> None:
     phantom, other = Dataset(), Dataset()
-    phantom.SyntheticData = "YES"
+    phantom.SyntheticData = phantom.QualityControlSubject = "YES"
     phantom.ContributingEquipmentSequence = [equipment(PRODUCT, SYNTHESIZING_EQUIPMENT)]
     other.ImageType = "ORIGINAL"
     other.ContributingEquipmentSequence = [equipment("Other", PROCESSING_EQUIPMENT)]
     assert not is_enhanced(Dataset())
     assert not is_enhanced(phantom)
     assert not is_enhanced(other)
+    phantom.ContributingEquipmentSequence.append(equipment(PRODUCT, PROCESSING_EQUIPMENT))
+    assert is_enhanced(phantom)
 
 
 def test_faithfulness_signed_off_writes_no_but_never_over_a_synthetic_source() -> None:
     measured, synthetic = Dataset(), Dataset()
     synthetic.SyntheticData = "YES"
     for dataset in (measured, synthetic):
-        mark(dataset, provenance(synthetic=False), made_at=MADE_AT)
+        mark(dataset, provenance(synthetic=False), made_at=MADE_AT, sources=[dataset])
     assert (measured.SyntheticData, synthetic.SyntheticData) == ("NO", "YES")
 
 
 def test_warnings_come_before_what_may_be_cut_off() -> None:
     text = derivation_text(
-        provenance(model_description="word " * 500, forced_warnings=("noise 90 HU",))
+        provenance(model_description="word " * 500, forced_warnings=("noise 90 HU",)),
+        made_from="",
     )
     assert len(text) == 1024 or text.endswith("...")
     assert text.index("noise 90 HU") < text.index("word")
@@ -149,8 +192,8 @@ def test_other_coding_schemes_stay() -> None:
     dataset, scheme = Dataset(), Dataset()
     scheme.CodingSchemeDesignator = "99OTHER"
     dataset.CodingSchemeIdentificationSequence = [scheme]
-    mark(dataset, provenance(), made_at=MADE_AT)
-    mark(dataset, provenance(), made_at=MADE_AT)
+    mark(dataset, provenance(), made_at=MADE_AT, sources=[dataset])
+    mark(dataset, provenance(), made_at=MADE_AT, sources=[dataset])
     designators = [
         item.CodingSchemeDesignator for item in dataset.CodingSchemeIdentificationSequence
     ]
@@ -170,7 +213,7 @@ def test_uids_are_valid_and_depend_on_every_part() -> None:
 
 def test_the_conformance_statement_names_codes_and_uids() -> None:
     statement = Path(__file__).parents[2].joinpath("docs", "conformance.md").read_text()
-    codes = (NOISE_REDUCTION, UNCERTAINTY_ESTIMATION, HALF_WIDTH_OF_90_PERCENT_INTERVAL)
+    codes = (NOISE_REDUCTION, UNCERTAINTY_ESTIMATION, HALF_WIDTH)
     for value, scheme, meaning in codes:
         assert value in statement
         assert scheme in statement

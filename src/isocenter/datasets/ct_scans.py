@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from isocenter.core.progress import Progress, silent
 from isocenter.datasets.ct_pairs import AIR_HU, HIGHEST_HU, TrainingScan, scan_noise_hu
 from isocenter.datasets.index import ListedScan, read_index
+from isocenter.dicom.reading.ct_series import CtSeries
 from isocenter.dicom.reading.runs import open_even_runs
-from isocenter.dicom.reading.series import CtSeries
 
 _UNKNOWN_THICKNESS_MM = 5.0
 

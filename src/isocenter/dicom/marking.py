@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 from pydicom.dataset import Dataset
 
+from isocenter.core.outputs import Code
 from isocenter.core.record import RunRecord
 from isocenter.dicom.uids import CODING_SCHEME_UID, derived_uid, device_uid
 
@@ -19,16 +20,12 @@ PRODUCT = "Isocenter"
 CODING_SCHEME = "99ISOCENTER"
 AI_ENHANCED = "AI_ENHANCED"
 
-Code = tuple[str, str, str]
-"""Code value, coding scheme designator and meaning."""
-
-NOISE_REDUCTION: Code = ("DLNR", CODING_SCHEME, "Deep learning noise reduction")
-ACQUISITION_EQUIPMENT: Code = ("109101", "DCM", "Acquisition Equipment")
-PROCESSING_EQUIPMENT: Code = ("109102", "DCM", "Processing Equipment")
-SYNTHESIZING_EQUIPMENT: Code = ("109100", "DCM", "Synthesizing Equipment")
+ACQUISITION_EQUIPMENT = Code("109101", "DCM", "Acquisition Equipment")
+PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
+SYNTHESIZING_EQUIPMENT = Code("109100", "DCM", "Synthesizing Equipment")
 
 
-def _now() -> datetime:
+def now() -> datetime:
     return datetime.now().astimezone()
 
 
@@ -55,7 +52,7 @@ class Provenance:
     forced_warnings: tuple[str, ...] = ()
     series_description: str = ""
     context: int = 0
-    clock: Callable[[], datetime] = _now
+    clock: Callable[[], datetime] = now
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -64,33 +61,55 @@ class Provenance:
 
 
 def is_enhanced(dataset: Dataset) -> bool:
-    """Whether an Isocenter model made or changed these pixels.
+    """Whether Isocenter made or changed these pixels.
 
-    Looks at what survives de-identification: Image Type, Derivation Code Sequence (of the image
-    or of its frames) and Contributing Equipment. Synthetic Data alone does not count, as
-    a software phantom is synthetic too and may be enhanced.
+    Looks at what survives de-identification: Image Type, codes of our scheme in Derivation Code
+    Sequence (of the image or of its frames), and Contributing Equipment that names Isocenter as
+    processing or synthesizing equipment. Of a phantom that Isocenter synthesized only what was
+    done afterwards counts, as it stands for a scan; Synthetic Data alone says nothing either.
     """
     kinds = (_texts(dataset, "ImageType"), _texts(dataset, "FrameType"))
     if any(AI_ENHANCED in kind for kind in kinds):
         return True
-    if any(_is_code(item, NOISE_REDUCTION) for item in _derivation_codes(dataset)):
+    schemes = [item.get("CodingSchemeDesignator") for item in _derivation_codes(dataset)]
+    if CODING_SCHEME in schemes:
         return True
-    return any(_is_our_processor(item) for item in _items(dataset, "ContributingEquipmentSequence"))
+    if _is_our_equipment(dataset, PROCESSING_EQUIPMENT):
+        return True
+    is_phantom = "YES" in (dataset.get("QualityControlSubject"), dataset.get("QualityControlImage"))
+    return not is_phantom and _is_our_equipment(dataset, SYNTHESIZING_EQUIPMENT)
 
 
-def mark(dataset: Dataset, provenance: Provenance, *, made_at: datetime) -> None:
+def mark(
+    dataset: Dataset,
+    provenance: Provenance,
+    *,
+    made_at: datetime,
+    sources: Sequence[Dataset],
+    purpose: Code = PROCESSING_EQUIPMENT,
+) -> None:
     """Write in place every mark that does not depend on the kind of object.
 
-    ``dataset`` still holds the source's General Equipment; the scanner moves from there into
-    Contributing Equipment and the product takes its place (PS3.3 C.12.1.1.5).
+    The scanner moves from the sources' General Equipment into Contributing Equipment and the
+    product takes its place (PS3.3 C.12.1.1.5).
+
+    Args:
+        dataset: new object, with what it keeps of its sources; it may be a source itself.
+        made_at: time of making, with time zone.
+        sources: headers that still hold General Equipment; empty where there is no source.
+        purpose: what the model did: changed images or synthesized new ones.
     """
-    synthetic = provenance.synthetic or dataset.get("SyntheticData") == "YES"
+    synthetic = provenance.synthetic or any(one.get("SyntheticData") == "YES" for one in sources)
+    equipment: list[Dataset] = []
+    for source in sources:
+        earlier = _items(source, "ContributingEquipmentSequence")
+        for item in (*earlier, _source_equipment(source, earlier)):
+            if item not in equipment:
+                equipment.append(item)
+    model = _model_equipment(provenance, purpose, made_at=made_at)
     dataset.SyntheticData = "YES" if synthetic else "NO"
     dataset.ContentQualification = "RESEARCH"
-    earlier = _items(dataset, "ContributingEquipmentSequence")
-    source = _source_equipment(dataset, earlier)
-    model = _model_equipment(provenance, made_at=made_at)
-    dataset.ContributingEquipmentSequence = [*earlier, source, model]
+    dataset.ContributingEquipmentSequence = [*equipment, model]
     _write_product_as_equipment(dataset, provenance.record)
     _identify_coding_scheme(dataset)
     _write_dates(dataset, provenance.record, made_at=made_at)
@@ -103,58 +122,72 @@ def code_item(code: Code) -> Dataset:
     return item
 
 
-def derivation_text(provenance: Provenance, *, earlier: str = "") -> str:
+def code_items(code: Code) -> list[Dataset]:
+    """A code sequence of one item, or of none where the code is empty."""
+    return [code_item(code)] if code.value else []
+
+
+def from_slices(provenance: Provenance) -> str:
+    """What each slice was computed from, where a series was changed slice by slice."""
+    num_slices = 2 * provenance.context + 1
+    return f"Each slice computed from {num_slices} source slice{'s' if num_slices > 1 else ''}."
+
+
+def derivation_text(provenance: Provenance, *, made_from: str, earlier: str = "") -> str:
     """Derivation Description: what was done by what, warnings first, at most 1024 characters.
 
-    ``earlier`` is the source's own derivation, if it was derived already.
+    Args:
+        made_from: one sentence on the sources.
+        earlier: the source's own derivation, if it was derived already.
     """
     record = provenance.record
-    num_slices = 2 * provenance.context + 1
+    how = "AI-generated" if record.weights_sha256 else "Computed without a scan"
     parts = [
-        f"AI-generated: {record.task} by {PRODUCT} {record.product_version}, "
-        f"model {_model_name(record)}.",
+        f"{how}: {record.task} by {PRODUCT} {record.product_version}, model {_model_name(record)}.",
         *(f"WARNING, rule overridden: {warning.rstrip('.')}." for warning in provenance.warnings),
         provenance.limits,
         provenance.model_description,
-        f"Each slice computed from {num_slices} source slice{'s' if num_slices > 1 else ''}.",
-        f"Settings: {settings_text(record)}.",
+        made_from,
+        _settings_text(record),
         f"Source: {earlier}" if earlier else "",
     ]
     return fitted(" ".join(part for part in parts if part), 1024)
 
 
-def comment_text(provenance: Provenance) -> str:
+def comment_text(provenance: Provenance, *, flag: str) -> str:
     """Image Comments: what a reader must see first."""
     warnings = [f"WARNING: {warning.rstrip('.')}." for warning in provenance.warnings]
-    return fitted(" ".join(["AI ENHANCED, research use.", provenance.limits, *warnings]), 4096)
+    return fitted(" ".join([f"{flag}, research use.", provenance.limits, *warnings]), 4096)
 
 
 def series_text(provenance: Provenance, source_description: str, *, flag: str) -> str:
-    """Series Description: the flag, the strength, then words on the series; 64 characters."""
+    """Series Description: the flag, the strength where there is one, then words; 64 characters."""
     strength = provenance.record.settings.get("strength")
     amount = "" if strength is None else f"strength {strength}"
     words = provenance.series_description or source_description
     return fitted(" ".join(part for part in (flag, amount, words) if part), 64)
 
 
-def settings_text(record: RunRecord) -> str:
-    """Settings as "name=value" in the order of their names."""
-    return ", ".join(f"{name}={value}" for name, value in sorted(record.settings.items()))
+def _settings_text(record: RunRecord) -> str:
+    """Settings as "name=value" in the order of their names, "" where there are none."""
+    settings = ", ".join(f"{name}={value}" for name, value in sorted(record.settings.items()))
+    return f"Settings: {settings}." if settings else ""
 
 
-def software_versions(record: RunRecord) -> list[str]:
+def _software_versions(record: RunRecord) -> list[str]:
     """Product and version, model and digest: the two values of Software Versions."""
     product = f"{PRODUCT} {record.product_version}"
     return [fitted(product, 64), fitted(_model_name(record), 64)]
 
 
-def device_serial_number(record: RunRecord) -> str:
+def _device_serial_number(record: RunRecord) -> str:
     """Software has no serial number: the beginning of the digest of its weights."""
     return record.weights_sha256[:16] or "0"
 
 
 def _model_name(record: RunRecord) -> str:
-    return f"{record.model_name} {record.model_version}@{record.weights_sha256[:12]}"
+    weights = f"@{record.weights_sha256[:12]}" if record.weights_sha256 else ""
+    return f"{record.model_name} {record.model_version}{weights}"
 
 
 def fitted(text: str, length: int) -> str:
@@ -195,18 +228,19 @@ def _source_equipment(dataset: Dataset, earlier: Sequence[Dataset]) -> Dataset:
     return item
 
 
-def _model_equipment(provenance: Provenance, *, made_at: datetime) -> Dataset:
+def _model_equipment(provenance: Provenance, purpose: Code, *, made_at: datetime) -> Dataset:
     record = provenance.record
     item = Dataset()
-    item.PurposeOfReferenceCodeSequence = [code_item(PROCESSING_EQUIPMENT)]
+    item.PurposeOfReferenceCodeSequence = [code_item(purpose)]
     item.Manufacturer = PRODUCT
     item.ManufacturerModelName = fitted(record.model_name, 64)
-    item.SoftwareVersions = software_versions(record)
-    item.DeviceSerialNumber = device_serial_number(record)
-    item.DeviceUID = device_uid(record.weights_sha256)
+    item.SoftwareVersions = _software_versions(record)
+    item.DeviceSerialNumber = _device_serial_number(record)
+    if record.weights_sha256:
+        item.DeviceUID = device_uid(record.weights_sha256)
     item.ContributionDateTime = made_at.strftime("%Y%m%d%H%M%S.%f%z")
-    text = f"{provenance.model_description} Settings: {settings_text(record)}."
-    item.ContributionDescription = fitted(f"{text} Record {record.digest()}.", 1024)
+    parts = (provenance.model_description, _settings_text(record), f"Record {record.digest()}.")
+    item.ContributionDescription = fitted(" ".join(part for part in parts if part), 1024)
     return item
 
 
@@ -216,8 +250,8 @@ def _write_product_as_equipment(dataset: Dataset, record: RunRecord) -> None:
             delattr(dataset, keyword)
     dataset.Manufacturer = PRODUCT
     dataset.ManufacturerModelName = fitted(f"{PRODUCT} {record.task}", 64)
-    dataset.SoftwareVersions = software_versions(record)
-    dataset.DeviceSerialNumber = device_serial_number(record)
+    dataset.SoftwareVersions = _software_versions(record)
+    dataset.DeviceSerialNumber = _device_serial_number(record)
 
 
 def _identify_coding_scheme(dataset: Dataset) -> None:
@@ -261,10 +295,13 @@ def _derivation_codes(dataset: Dataset) -> Iterator[Dataset]:
             yield from _items(derivation, "DerivationCodeSequence")
 
 
-def _is_our_processor(item: Dataset) -> bool:
-    purposes = _items(item, "PurposeOfReferenceCodeSequence")
-    ours = PRODUCT in _texts(item, "Manufacturer")
-    return ours and any(_is_code(purpose, PROCESSING_EQUIPMENT) for purpose in purposes)
+def _is_our_equipment(dataset: Dataset, purpose: Code) -> bool:
+    """Whether Contributing Equipment names Isocenter in this role."""
+    return any(
+        PRODUCT in _texts(item, "Manufacturer")
+        and any(_is_code(one, purpose) for one in _items(item, "PurposeOfReferenceCodeSequence"))
+        for item in _items(dataset, "ContributingEquipmentSequence")
+    )
 
 
 def _is_code(item: Dataset, code: Code) -> bool:

@@ -23,8 +23,8 @@ from pydicom.uid import (
 
 from isocenter.core.errors import IsocenterError, UnreadableInput
 from isocenter.dicom.decoding import decode as decoding
+from isocenter.dicom.decoding import parsing
 from isocenter.dicom.decoding.decode import FrameDecoder
-from isocenter.dicom.reading import parsing
 from isocenter.dicom.reading.open import find_series, open_ct_series
 
 NUM_VARIANTS = 200

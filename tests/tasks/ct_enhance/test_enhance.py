@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from isocenter.core.errors import InputRefused, ModelRefused, OutputRefused, UnsuitableScan
 from isocenter.core.seeds import derived_seed
-from isocenter.dicom.writing.parametric_map import write_parametric_map
+from isocenter.dicom.writing.parametric_map import ParametricMapWriter
 from isocenter.modelpack.ct_enhance.contract import IdentityEnhancer
 from isocenter.tasks.ct_enhance import enhance as enhance_module
 from isocenter.tasks.ct_enhance.enhance import (
@@ -486,7 +486,7 @@ def test_memory_does_not_grow_with_the_series(
 ) -> None:
     # Both series are longer than everything that is held back on purpose.
     monkeypatch.setattr("isocenter.tasks.ct_enhance.observations.MOST_OBSERVED_SLICES", 4)
-    monkeypatch.setitem(write_parametric_map.__kwdefaults__, "chunk", 4)
+    monkeypatch.setitem(ParametricMapWriter.__init__.__kwdefaults__, "chunk", 4)
     model = IdentityEnhancer()
     short, long = (
         trunk_on_disk(tmp_path / f"in{count}", shape=(count, 96, 96), seed=count)

@@ -18,7 +18,7 @@ from pydicom.uid import (
 
 from isocenter.core.errors import UnreadableInput, UnsuitableScan
 from isocenter.dicom.decoding.decode import COMPRESSED_SYNTAXES, frame_decoder
-from isocenter.dicom.reading.parsing import UNDEFINED_LENGTH, PixelElement, registered_name
+from isocenter.dicom.decoding.parsing import UNDEFINED_LENGTH, PixelElement, registered_name
 
 NATIVE_SYNTAXES = frozenset(
     {

@@ -1,111 +1,22 @@
-"""The rules that a CT series must keep to be worked on, each refused in words."""
+"""The rules that CT adds: no localizer, Hounsfield units, one kernel."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
-
-from isocenter.core.errors import UnreadableInput, UnsuitableScan
-from isocenter.dicom.reading.frames import Frame, ImageFile
-from isocenter.dicom.reading.geometry import (
-    MAX_SPACING_MM,
-    ORIENTATION_TOLERANCE,
-    SAME_POSITION_MM,
-    SPACING_TOLERANCE,
-    even_runs,
-    is_sheared,
-    not_unit_vectors,
-    plane_directions,
-    sideways_shift_mm,
-)
+from isocenter.core.acquisition import CtAcquisition
+from isocenter.core.errors import UnsuitableScan
+from isocenter.dicom.reading.ct_header import CT_HEADER
+from isocenter.dicom.reading.rules import Frames, SeriesKind, listed
 
 MAX_SLOPE = 1e4
 MAX_INTERCEPT = 1e6
-MAX_POSITION_MM = 1e5
 
 
-def suitable_frames(
-    files: Sequence[ImageFile], *, accept_enhanced: bool = False, run: str = "all"
-) -> list[Frame]:
-    """All frames of a series in order along the normal, or a refusal.
-
-    Args:
-        files: of one series.
-        accept_enhanced: take what a model made already, for evaluation.
-        run: "all", or "largest" to take the largest even run where slices are missing.
-
-    Raises:
-        UnsuitableScan: naming the rule that is broken.
-        UnreadableInput: pixels or numbers are impossible.
-    """
-    _check_kind(files)
-    if not accept_enhanced:
-        _check_not_enhanced(files)
-    _check_pixels(files)
-    frames = [frame for file in files for frame in file.frames]
-    for check in (_check_localizer, _check_rescale, _check_placed, _check_alike):
-        check(frames)
-    ordered = _ordered(frames)
-    _check_stack(ordered)
-    return _even(ordered, run)
+def _check_values(frames: Frames) -> None:
+    _check_localizer(frames)
+    _check_rescale(frames)
 
 
-def _check_kind(files: Sequence[ImageFile]) -> None:
-    for file in files:
-        if not file.is_ct:
-            modality = f", modality {file.modality}" if file.modality else ""
-            raise UnsuitableScan(
-                f"this is not a CT image series: {file.sop_class_name}{modality}; CT Image "
-                "Storage and Enhanced CT Image Storage with modality CT are accepted",
-                reason="not_ct",
-            )
-    if len({file.sop_class_uid for file in files}) > 1:
-        raise UnsuitableScan(
-            "the series mixes classic and multi-frame CT images; give one kind at a time",
-            reason="mixed_kinds",
-        )
-
-
-def _check_not_enhanced(files: Sequence[ImageFile]) -> None:
-    if any(file.was_enhanced or file.is_synthetic for file in files):
-        raise UnsuitableScan(
-            "the series was already enhanced or is marked as synthetic; only images as the scanner "
-            "made them are accepted: give the original series",
-            reason="already_enhanced",
-        )
-
-
-def _check_pixels(files: Sequence[ImageFile]) -> None:
-    for file in files:
-        if file.samples_per_pixel > 1 or file.photometric not in ("MONOCHROME1", "MONOCHROME2"):
-            raise UnsuitableScan(
-                f"the images are not grey-scale ({file.samples_per_pixel} samples a pixel, "
-                f"{file.photometric or 'no photometric interpretation'}); give the original "
-                "CT images, not a colored copy",
-                reason="color",
-            )
-        if file.pixels is None:
-            raise UnreadableInput("an image of the series holds no pixels; it may be truncated")
-        if file.pixel_format is not None:
-            file.pixel_format.check()
-        if file.has_modality_lut:
-            raise UnsuitableScan(
-                "the images give their values by a lookup table (Modality LUT Sequence), "
-                "not by Rescale Slope and Intercept; Hounsfield units are needed",
-                reason="rescale",
-            )
-    sizes = {(file.rows, file.columns) for file in files}
-    if len(sizes) > 1:
-        raise UnsuitableScan(
-            f"the series mixes images of {_listed(sizes, ' x ')} pixels; give the images "
-            "of one reconstruction alone",
-            reason="mixed_sizes",
-        )
-
-
-def _check_localizer(frames: Sequence[Frame]) -> None:
+def _check_localizer(frames: Frames) -> None:
     count = sum("LOCALIZER" in frame.image_type for frame in frames)
     if count == len(frames):
         raise UnsuitableScan(
@@ -120,7 +31,7 @@ def _check_localizer(frames: Sequence[Frame]) -> None:
         )
 
 
-def _check_rescale(frames: Sequence[Frame]) -> None:
+def _check_rescale(frames: Frames) -> None:
     for frame in frames:
         if frame.slope is None or frame.intercept is None:
             raise UnsuitableScan(
@@ -141,128 +52,22 @@ def _check_rescale(frames: Sequence[Frame]) -> None:
             )
 
 
-def _check_placed(frames: Sequence[Frame]) -> None:
-    for frame in frames:
-        if frame.position_mm is None or frame.orientation is None or frame.pixel_spacing_mm is None:
-            raise UnsuitableScan(
-                "an image does not say where it lies in the patient (position, orientation and "
-                "pixel spacing are needed); export the original CT images",
-                reason="geometry",
-            )
-        if max(map(abs, frame.orientation)) > 1.01:
-            raise not_unit_vectors()
-        spacing_fits = all(0 < step <= MAX_SPACING_MM for step in frame.pixel_spacing_mm)
-        if not spacing_fits or max(map(abs, frame.position_mm)) > MAX_POSITION_MM:
-            raise UnsuitableScan(
-                "an image has an impossible position or pixel spacing; spacings above 0 and up to "
-                f"{MAX_SPACING_MM:g} mm are accepted",
-                reason="geometry",
-            )
-
-
-def _check_alike(frames: Sequence[Frame]) -> None:
-    orientations = np.array([frame.orientation for frame in frames])
-    if np.abs(orientations - orientations[0]).max() > ORIENTATION_TOLERANCE:
-        raise UnsuitableScan(
-            "the images of the series lie in different orientations; give one stack of "
-            "parallel slices",
-            reason="mixed_orientations",
-        )
-    spacings = np.array([frame.pixel_spacing_mm for frame in frames])
-    if np.abs(spacings / spacings[0] - 1).max() > SPACING_TOLERANCE:
-        raise UnsuitableScan(
-            f"the series mixes pixel spacings from {spacings.min():g} to {spacings.max():g} mm; "
-            "give images of one reconstruction",
-            reason="mixed_spacings",
-        )
-    kernels = {frame.kernel for frame in frames}
+def _check_making(frames: Frames) -> None:
+    facts = [frame.acquisition for frame in frames]
+    kernels = {fact.kernel for fact in facts if isinstance(fact, CtAcquisition)}
     if len(kernels) > 1:
         raise UnsuitableScan(
-            f"the series mixes the reconstruction kernels {_listed(kernels)}; give images of one "
+            f"the series mixes the reconstruction kernels {listed(kernels)}; give images of one "
             "reconstruction",
             reason="mixed_kernels",
         )
 
 
-def _listed(values: set, joint: str = "") -> str:
-    names = [joint.join(map(str, value)) if joint else str(value or "none") for value in values]
-    return ", ".join(sorted(names)[:5])
-
-
-def _ordered(frames: Sequence[Frame]) -> list[Frame]:
-    normal, _, _ = plane_directions(frames[0].orientation or ())
-
-    def place(frame: Frame) -> tuple[float, int, int]:
-        along = float(np.dot(frame.position_mm or (), normal))
-        return along, frame.file_index, frame.frame_number
-
-    return sorted(frames, key=place)
-
-
-def _positions(frames: Sequence[Frame]) -> tuple[NDArray, NDArray]:
-    """Positions, (slices, 3), and the normal."""
-    normal, _, _ = plane_directions(frames[0].orientation or ())
-    return np.array([frame.position_mm for frame in frames]), normal
-
-
-def _check_stack(ordered: Sequence[Frame]) -> None:
-    positions, normal = _positions(ordered)
-    steps = np.diff(positions @ normal)
-    num_doubles = int(np.sum(steps < SAME_POSITION_MM))
-    if num_doubles:
-        raise UnsuitableScan(
-            f"{num_doubles} of {len(ordered)} images lie where another one lies, as with several "
-            "phases or copies in one series; give one image a position",
-            reason="duplicate_positions",
-        )
-    if is_sheared(positions, normal):
-        shift_mm, tilt_deg = sideways_shift_mm(positions, normal)
-        raise UnsuitableScan(
-            f"slices are shifted sideways by up to {shift_mm:.1f} mm, {tilt_deg:.1f} degrees off "
-            "the normal: a tilted gantry or shifted fields of view; only slices straight above "
-            "each other are accepted",
-            reason="gantry_tilt",
-        )
-
-
-def _even(ordered: list[Frame], run: str) -> list[Frame]:
-    positions, normal = _positions(ordered)
-    along = positions @ normal
-    runs = even_runs(along)
-    if len(runs) == 1:
-        return ordered
-    largest = max(runs, key=len)
-    if run == "largest":
-        return ordered[largest.start : largest.stop]
-    steps = np.diff(along)
-    raise UnsuitableScan(
-        f"slices are missing or unevenly spaced: {len(ordered)} slices with steps from "
-        f"{steps.min():.3g} to {steps.max():.3g} mm. The largest even run is slices "
-        f"{largest.start + 1}-{largest.stop} of {len(ordered)}; take it with --largest-run "
-        '(run="largest" in Python)',
-        reason="uneven_slices",
-    )
-
-
-def even_stretches(files: Sequence[ImageFile]) -> list[list[Frame]]:
-    """All frames of a suitable series in order, cut where slices are missing.
-
-    Each stretch is even, each slice is in one of them. Where two even runs share a slice, the
-    longer one has it, then the one of smaller steps: two slices across a gap are no run.
-
-    Args:
-        files: of a series that :func:`suitable_frames` takes, if need be with ``run="largest"``.
-    """
-    ordered = _ordered([frame for file in files for frame in file.frames])
-    positions, normal = _positions(ordered)
-    taken: set[int] = set()
-    stretches: list[list[int]] = []
-    along = positions @ normal
-    for run in sorted(
-        even_runs(along), key=lambda run: (-len(run), along[run.stop - 1] - along[run.start])
-    ):
-        left = [index for index in run if index not in taken]
-        taken.update(left)
-        if left:
-            stretches.append(left)
-    return [[ordered[index] for index in stretch] for stretch in sorted(stretches)]
+CT_SERIES = SeriesKind(
+    header=CT_HEADER,
+    name="a CT",
+    accepted="CT Image Storage and Enhanced CT Image Storage",
+    values_needed="Hounsfield units are needed",
+    check_values=_check_values,
+    check_making=_check_making,
+)

@@ -9,15 +9,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from isocenter.core.acquisition import CtAcquisition
 from isocenter.core.errors import (
     InputRefused,
     SeriesChoiceNeeded,
     UnreadableInput,
     UnsuitableScan,
 )
-from isocenter.dicom.reading.ct_rules import suitable_frames
+from isocenter.dicom.decoding.parsing import looks_like_dicom
 from isocenter.dicom.reading.frames import Frame, ImageFile, read_image_file
-from isocenter.dicom.reading.parsing import looks_like_dicom
+from isocenter.dicom.reading.rules import SeriesKind, suitable_frames
 
 MAX_FILES = 200_000
 MIN_UID_END = 4  # shorter names are numbers of the listing
@@ -84,21 +85,21 @@ class FoundSeries:
 
 
 def discover(
-    path: str | Path, *, accept_enhanced: bool = False, run: str = "all"
+    path: str | Path, kind: SeriesKind, *, accept_enhanced: bool = False, run: str = "all"
 ) -> tuple[FoundSeries, ...]:
-    """Read the headers of all DICOM files below ``path`` and judge each series.
+    """Read the headers of all DICOM files below ``path`` and judge each series as one of a kind.
 
     Raises:
         UnreadableInput: nothing there, or nothing that is DICOM.
     """
     top = Path(path)
-    paths, damaged = _dicom_paths(top)
+    paths, damaged = _dicom_paths(top, kind.name)
     files: list[ImageFile] = []
     refusals: list[UnreadableInput] = []
     for index, file_path in enumerate(paths):
         what = "the file" if len(paths) == 1 else f"file {index + 1} of {len(paths)}"
         try:
-            file = read_image_file(file_path, file_index=index, what=what)
+            file = read_image_file(file_path, kind.header, file_index=index, what=what)
         except UnreadableInput as refusal:
             refusals.append(refusal)
             damaged.append(file_path)
@@ -122,6 +123,7 @@ def discover(
         return _judged(
             number,
             group,
+            kind,
             top=top,
             num_damaged=sum(each.parent in folders for each in damaged),
             is_alone=all(len(series_in[folder]) == 1 for folder in folders),
@@ -132,7 +134,7 @@ def discover(
     return tuple(judged(number, group) for number, group in enumerate(ordered, start=1))
 
 
-def _dicom_paths(path: Path) -> tuple[list[Path], list[Path]]:
+def _dicom_paths(path: Path, name: str) -> tuple[list[Path], list[Path]]:
     """Files that begin as DICOM does, and files that should but do not."""
     if not path.exists():
         raise UnreadableInput("the input does not exist; give a DICOM file or a folder of them")
@@ -149,7 +151,7 @@ def _dicom_paths(path: Path) -> tuple[list[Path], list[Path]]:
         elif _should_be_dicom(candidate):
             damaged.append(candidate)
     if not paths:
-        raise UnreadableInput("the folder holds no DICOM file; give one that holds a CT series")
+        raise UnreadableInput(f"the folder holds no DICOM file; give one that holds {name} series")
     return paths, damaged
 
 
@@ -197,6 +199,7 @@ def _listing_order(files: Sequence[ImageFile]) -> tuple:
 def _judged(
     number: int,
     files: Sequence[ImageFile],
+    kind: SeriesKind,
     *,
     top: Path,
     num_damaged: int,
@@ -209,12 +212,13 @@ def _judged(
     kept: tuple[ImageFile, ...] = tuple(files)
     try:
         kept = tuple(_without_copies(files))
-        frames = suitable_frames(kept, accept_enhanced=accept_enhanced, run=run)
+        frames = suitable_frames(kept, kind, accept_enhanced=accept_enhanced, run=run)
     except InputRefused as error:
         refusal = error
     if num_damaged and run != "largest":
         refusal = _incomplete(refusal, num_damaged, len(kept), is_alone=is_alone)
     first = files[0]
+    facts = first.acquisition
     summary = SeriesSummary(
         number=number,
         key=first.series_uid,
@@ -224,11 +228,11 @@ def _judged(
         num_images=sum(file.num_frames for file in kept),
         rows=first.rows,
         columns=first.columns,
-        slice_thickness_mm=first.acquisition.slice_thickness_mm,
-        exposure_mas=first.acquisition.exposure_mas,
+        slice_thickness_mm=facts.slice_thickness_mm,
+        exposure_mas=facts.exposure_mas if isinstance(facts, CtAcquisition) else None,
         folder=_below(top, first.path.parent),
         num_damaged=num_damaged,
-        kernel=first.frames[0].kernel if first.frames else "",
+        kernel=facts.kernel if isinstance(facts, CtAcquisition) else "",
         fits=refusal is None,
         why_not="" if refusal is None else str(refusal),
         reason=getattr(refusal, "reason", "" if refusal is None else "unreadable"),
@@ -335,8 +339,8 @@ def _none_fits(series: Sequence[FoundSeries]) -> InputRefused:
     refusals = [found.refusal for found in series if found.refusal is not None]
     if len(refusals) == 1:
         return refusals[0]
-    of_ct = [found for found in series if found.files[0].is_ct]
-    reason = of_ct[0].summary.reason if len(of_ct) == 1 else "no_series_fits"
+    of_kind = [found for found in series if found.files[0].of_kind]
+    reason = of_kind[0].summary.reason if len(of_kind) == 1 else "no_series_fits"
     return UnsuitableScan(
         f"none of the {len(series)} series can be used:\n" + _listing(series), reason=reason
     )

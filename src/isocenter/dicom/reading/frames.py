@@ -5,33 +5,33 @@ Absent values are None; values that contradict themselves are refused.
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydicom.dataset import Dataset
 
-from isocenter.core.acquisition import CtAcquisition
+from isocenter.core.acquisition import Acquisition
 from isocenter.core.errors import UnreadableInput
-from isocenter.dicom.decoding.pixels import MAX_FRAMES, PixelFormat, wrapped_padding
-from isocenter.dicom.marking import is_enhanced
-from isocenter.dicom.reading.parsing import (
+from isocenter.dicom.decoding.parsing import (
     ParsedFile,
     PixelElement,
     parse_file,
     refusing,
     registered_name,
 )
-
-CLASSIC_CT = "1.2.840.10008.5.1.4.1.1.2"
-ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
-LEGACY_ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
-CT_CLASSES = (CLASSIC_CT, ENHANCED_CT, LEGACY_ENHANCED_CT)
-
-Values = dict[str, Any]
+from isocenter.dicom.decoding.pixels import MAX_FRAMES, PixelFormat, wrapped_padding
+from isocenter.dicom.marking import is_enhanced
+from isocenter.dicom.reading.header_kind import HeaderKind
+from isocenter.dicom.reading.header_values import (
+    Values,
+    integer,
+    number,
+    numbers,
+    plain_text,
+    present_values,
+    texts,
+)
 
 _FRAME_KEYWORDS = (
     "ImageType",
@@ -40,13 +40,6 @@ _FRAME_KEYWORDS = (
     "ImageOrientationPatient",
     "PixelSpacing",
     "SliceThickness",
-    "ConvolutionKernel",
-    "ReconstructionDiameter",
-    "GantryDetectorTilt",
-    "KVP",
-    "Exposure",
-    "ExposureInuAs",
-    "ExposureInmAs",
     "RescaleSlope",
     "RescaleIntercept",
     "RescaleType",
@@ -58,11 +51,6 @@ _GROUPS = (
     "PlanePositionSequence",
     "PlaneOrientationSequence",
     "PixelValueTransformationSequence",
-    "CTReconstructionSequence",
-    "CTImageFrameTypeSequence",
-    "CTAcquisitionDetailsSequence",
-    "CTExposureSequence",
-    "CTXRayDetailsSequence",
 )
 _FILE_KEYWORDS = (
     "SOPClassUID",
@@ -95,6 +83,7 @@ _FILE_KEYWORDS = (
     "ExtendedOffsetTable",
 )
 KEYWORDS = (*_FILE_KEYWORDS, *_FRAME_KEYWORDS)
+"""Of every modality."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +102,7 @@ class Frame:
     frame_number: int
     sop_instance_uid: str
     image_type: tuple[str, ...]
-    kernel: str
+    acquisition: Acquisition
     position_mm: tuple[float, ...] | None
     orientation: tuple[float, ...] | None
     pixel_spacing_mm: tuple[float, ...] | None
@@ -128,7 +117,9 @@ class ImageFile:
 
     Attributes:
         file_index: place in the listing of all files that were found.
-        frames: one for a classic image; empty for what is not CT.
+        of_kind: whether it is an image of the modality that is looked for.
+        is_multiframe: whether its frames have headers of their own.
+        frames: one for a classic image; empty for what is not looked for.
     """
 
     path: Path
@@ -138,6 +129,8 @@ class ImageFile:
     sop_class_uid: str
     sop_instance_uid: str
     modality: str
+    of_kind: bool
+    is_multiframe: bool
     rows: int
     columns: int
     num_frames: int
@@ -149,15 +142,11 @@ class ImageFile:
     pixel_format: PixelFormat | None
     pixels: PixelElement | None
     frames: tuple[Frame, ...]
-    acquisition: CtAcquisition
 
     @property
-    def is_ct(self) -> bool:
-        return self.sop_class_uid in CT_CLASSES and self.modality == "CT"
-
-    @property
-    def is_multiframe(self) -> bool:
-        return self.sop_class_uid in (ENHANCED_CT, LEGACY_ENHANCED_CT)
+    def acquisition(self) -> Acquisition:
+        """Of its first frame."""
+        return self.frames[0].acquisition if self.frames else Acquisition(modality=self.modality)
 
     @property
     def sop_class_name(self) -> str:
@@ -165,64 +154,63 @@ class ImageFile:
         return registered_name(self.sop_class_uid) or "unknown kind of object"
 
 
-def read_image_file(path: Path, *, file_index: int, what: str) -> ImageFile:
-    """Read what :class:`ImageFile` holds.
+def read_image_file(path: Path, kind: HeaderKind, *, file_index: int, what: str) -> ImageFile:
+    """Read what :class:`ImageFile` holds; frames only of files of the kind that is looked for.
 
     Raises:
         UnreadableInput: the header cannot be parsed or holds impossible values.
     """
-    parsed = parse_file(path, keywords=KEYWORDS, what=what)
+    parsed = parse_file(path, keywords=(*KEYWORDS, *kind.keywords), what=what)
     with refusing(f"{what} has a header with impossible values; it is damaged"):
-        return _image_file(path, parsed, file_index)
+        return _image_file(path, parsed, kind, file_index)
 
 
-def _image_file(path: Path, parsed: ParsedFile, file_index: int) -> ImageFile:
+def _image_file(path: Path, parsed: ParsedFile, kind: HeaderKind, file_index: int) -> ImageFile:
     dataset = parsed.dataset
-    top = _values(dataset, KEYWORDS)
+    top = present_values(dataset, (*KEYWORDS, *kind.keywords))
     sop_class = top.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
     sop_class = str(sop_class or "")
-    is_ct = sop_class in CT_CLASSES
-    is_multiframe = sop_class in (ENHANCED_CT, LEGACY_ENHANCED_CT)
-    frame_values = list(_frame_values(dataset, top, is_multiframe)) if is_ct else []
+    is_read = sop_class in kind.sop_classes
+    is_multiframe = sop_class in kind.multiframe_classes
+    frame_values = list(_frame_values(dataset, top, kind, is_multiframe)) if is_read else []
     sop_instance = str(top.get("SOPInstanceUID") or "")
     phantom = "YES" in (top.get("QualityControlSubject"), top.get("QualityControlImage"))
+    modality = plain_text(top.get("Modality"), 16)
     return ImageFile(
         path=path,
         file_index=file_index,
         series_uid=str(top.get("SeriesInstanceUID") or ""),
-        series_number=_integer(top.get("SeriesNumber")),
+        series_number=integer(top.get("SeriesNumber")),
         sop_class_uid=sop_class,
         sop_instance_uid=sop_instance,
-        modality=plain_text(top.get("Modality"), 16),
-        rows=_integer(top.get("Rows")) or 0,
-        columns=_integer(top.get("Columns")) or 0,
-        num_frames=len(frame_values) if is_ct else _integer(top.get("NumberOfFrames")) or 1,
-        samples_per_pixel=_integer(top.get("SamplesPerPixel")) or 0,
+        modality=modality,
+        of_kind=is_read and modality == kind.modality,
+        is_multiframe=is_multiframe,
+        rows=integer(top.get("Rows")) or 0,
+        columns=integer(top.get("Columns")) or 0,
+        num_frames=len(frame_values) if is_read else integer(top.get("NumberOfFrames")) or 1,
+        samples_per_pixel=integer(top.get("SamplesPerPixel")) or 0,
         photometric=plain_text(top.get("PhotometricInterpretation"), 16),
         has_modality_lut=bool(top.get("ModalityLUTSequence")),
-        was_enhanced=is_ct and is_enhanced(dataset),
+        was_enhanced=is_read and is_enhanced(dataset),
         is_synthetic=top.get("SyntheticData") == "YES" and not phantom,
-        pixel_format=_pixel_format(top, parsed, len(frame_values)) if is_ct else None,
+        pixel_format=_pixel_format(top, parsed, len(frame_values)) if is_read else None,
         pixels=parsed.pixels,
         frames=tuple(
-            _frame(values, file_index, number, sop_instance)
-            for number, values in enumerate(frame_values)
+            _frame(values, kind, file_index, place, sop_instance)
+            for place, values in enumerate(frame_values)
         ),
-        acquisition=_acquisition(frame_values[0]) if frame_values else CtAcquisition(),
     )
 
 
-def _values(dataset: Dataset, keywords: tuple[str, ...]) -> Values:
-    found = ((keyword, dataset.get(keyword)) for keyword in keywords if keyword in dataset)
-    return {keyword: value for keyword, value in found if value is not None and value != ""}
-
-
-def _frame_values(dataset: Dataset, top: Values, is_multiframe: bool) -> Iterator[Values]:
+def _frame_values(
+    dataset: Dataset, top: Values, kind: HeaderKind, is_multiframe: bool
+) -> Iterator[Values]:
     """Per frame, all values that hold for it: its own groups over shared ones over the top."""
     if not is_multiframe:
         yield top
         return
-    declared = _integer(top.get("NumberOfFrames")) or 0
+    declared = integer(top.get("NumberOfFrames")) or 0
     groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
     if declared != len(groups) or not 1 <= declared <= MAX_FRAMES:
         raise UnreadableInput(
@@ -230,45 +218,47 @@ def _frame_values(dataset: Dataset, top: Values, is_multiframe: bool) -> Iterato
             f"least one and at most {MAX_FRAMES} must be described"
         )
     shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
-    common = top | _group_values(shared[0])
+    common = top | _group_values(shared[0], kind)
     for group in groups:
-        yield common | _group_values(group)
+        yield common | _group_values(group, kind)
 
 
-def _group_values(groups: Dataset) -> Values:
+def _group_values(groups: Dataset, kind: HeaderKind) -> Values:
     values: Values = {}
-    for keyword in _GROUPS:
+    for keyword in (*_GROUPS, *kind.groups):
         for item in groups.get(keyword) or ():
-            values |= _values(item, _FRAME_KEYWORDS)
+            values |= present_values(item, (*_FRAME_KEYWORDS, *kind.keywords))
     return values
 
 
-def _frame(values: Mapping[str, Any], file_index: int, number: int, sop_instance: str) -> Frame:
+def _frame(
+    values: Values, kind: HeaderKind, file_index: int, place: int, sop_instance: str
+) -> Frame:
     return Frame(
         file_index=file_index,
-        frame_number=number,
+        frame_number=place,
         sop_instance_uid=sop_instance,
-        image_type=_texts(values.get("FrameType") or values.get("ImageType")),
-        kernel=_kernel(values),
-        position_mm=_numbers(values.get("ImagePositionPatient"), 3),
-        orientation=_numbers(values.get("ImageOrientationPatient"), 6),
-        pixel_spacing_mm=_numbers(values.get("PixelSpacing"), 2),
-        slope=_number(values.get("RescaleSlope")),
-        intercept=_number(values.get("RescaleIntercept")),
+        image_type=texts(values.get("FrameType") or values.get("ImageType")),
+        acquisition=kind.acquisition(values),
+        position_mm=numbers(values.get("ImagePositionPatient"), 3),
+        orientation=numbers(values.get("ImageOrientationPatient"), 6),
+        pixel_spacing_mm=numbers(values.get("PixelSpacing"), 2),
+        slope=number(values.get("RescaleSlope")),
+        intercept=number(values.get("RescaleIntercept")),
         rescale_type=plain_text(values.get("RescaleType"), 16).upper(),
     )
 
 
 def _pixel_format(top: Values, parsed: ParsedFile, num_frames: int) -> PixelFormat:
-    bits_allocated = _integer(top.get("BitsAllocated")) or 0
-    bits_stored = _integer(top.get("BitsStored")) or bits_allocated
-    high_bit = _integer(top.get("HighBit"))
-    signed = _integer(top.get("PixelRepresentation")) == 1
-    padding = _integer(top.get("PixelPaddingValue"))
-    limit = _integer(top.get("PixelPaddingRangeLimit"))
+    bits_allocated = integer(top.get("BitsAllocated")) or 0
+    bits_stored = integer(top.get("BitsStored")) or bits_allocated
+    high_bit = integer(top.get("HighBit"))
+    signed = integer(top.get("PixelRepresentation")) == 1
+    padding = integer(top.get("PixelPaddingValue"))
+    limit = integer(top.get("PixelPaddingRangeLimit"))
     return PixelFormat(
-        rows=_integer(top.get("Rows")) or 0,
-        columns=_integer(top.get("Columns")) or 0,
+        rows=integer(top.get("Rows")) or 0,
+        columns=integer(top.get("Columns")) or 0,
         num_frames=num_frames,
         bits_allocated=bits_allocated,
         bits_stored=bits_stored,
@@ -279,83 +269,3 @@ def _pixel_format(top: Values, parsed: ParsedFile, num_frames: int) -> PixelForm
         if padding is None
         else wrapped_padding(padding, limit, signed=signed, bits_allocated=bits_allocated),
     )
-
-
-def _acquisition(values: Mapping[str, Any]) -> CtAcquisition:
-    return CtAcquisition(
-        modality=plain_text(values.get("Modality"), 16),
-        kernel=_kernel(values),
-        slice_thickness_mm=_positive(values.get("SliceThickness")),
-        tube_voltage_kv=_positive(values.get("KVP")),
-        exposure_mas=_exposure_mas(values),
-        gantry_tilt_deg=_lenient_number(values.get("GantryDetectorTilt")),
-        reconstruction_diameter_mm=_positive(values.get("ReconstructionDiameter")),
-        manufacturer=plain_text(values.get("Manufacturer"), 64),
-        manufacturer_model=plain_text(values.get("ManufacturerModelName"), 64),
-        body_part=plain_text(values.get("BodyPartExamined"), 16),
-    )
-
-
-def _exposure_mas(values: Mapping[str, Any]) -> float | None:
-    micro = _positive(values.get("ExposureInuAs"))
-    if (precise := _positive(values.get("ExposureInmAs"))) is not None:
-        return precise
-    return micro / 1000 if micro is not None else _positive(values.get("Exposure"))
-
-
-def _kernel(values: Mapping[str, Any]) -> str:
-    return plain_text("\\".join(_texts(values.get("ConvolutionKernel"))), 64)
-
-
-def plain_text(value: Any, max_length: int) -> str:
-    """Printable ASCII of a header value, safe to show in a terminal or a log."""
-    text = "" if value is None else str(value)
-    return re.sub(r"[^\x20-\x7e]", "", text).strip()[:max_length]
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    parts = [value] if isinstance(value, str) else list(value)
-    return tuple(plain_text(part, 64) for part in parts)
-
-
-def _integer(value: Any) -> int | None:
-    if value is None or isinstance(value, bytes):
-        return None
-    return int(value)
-
-
-def _number(value: Any) -> float | None:
-    """A finite number, or None where there is none."""
-    if value is None:
-        return None
-    number = float(value)
-    if not math.isfinite(number):
-        raise UnreadableInput("a header holds a number that is not finite; the file is damaged")
-    return number
-
-
-def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    if value is None or not len(value):
-        return None
-    numbers = tuple(float(part) for part in value)
-    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
-        raise UnreadableInput(
-            "a header holds a position, direction or spacing that is not finite or of the wrong "
-            "length; the file is damaged"
-        )
-    return numbers
-
-
-def _lenient_number(value: Any) -> float | None:
-    """For facts that decide nothing: unusable is unknown."""
-    try:
-        return _number(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _positive(value: Any) -> float | None:
-    number = _lenient_number(value)
-    return number if number is not None and number > 0 else None

@@ -1,4 +1,4 @@
-"""Find CT series in files and folders, refuse what cannot be worked on, and open one."""
+"""Find series in files and folders, refuse what cannot be worked on, and open one."""
 
 from __future__ import annotations
 
@@ -6,34 +6,45 @@ from pathlib import Path
 from typing import Literal
 
 from isocenter.core.volume import Volume
+from isocenter.dicom.reading.ct_rules import CT_SERIES
+from isocenter.dicom.reading.ct_series import CtSeries
 from isocenter.dicom.reading.discover import FoundSeries, SeriesSummary, choose, discover
-from isocenter.dicom.reading.series import CtSeries
+from isocenter.dicom.reading.mr_rules import MR_SERIES
+from isocenter.dicom.reading.series import ImageSeries
 
 Run = Literal["all", "largest"]
+Modality = Literal["CT", "MR"]
+_KINDS = {"CT": (CT_SERIES, CtSeries), "MR": (MR_SERIES, ImageSeries)}
 
 
-def find_series(path: str | Path) -> list[SeriesSummary]:
+def find_series(path: str | Path, *, modality: Modality = "CT") -> list[SeriesSummary]:
     """List all series in a file, a folder or a tree, in a fixed order, and whether each fits.
+
+    Args:
+        modality: what a series must be to fit.
 
     Raises:
         UnreadableInput: there is no DICOM file.
     """
-    return [found.summary for found in discover(path)]
+    kind, _ = _KINDS[modality]
+    return [found.summary for found in discover(path, kind)]
 
 
-def open_ct_series(
+def open_series(
     path: str | Path,
     *,
+    modality: Modality,
     series: str | None = None,
     run: Run = "all",
     accept_enhanced: bool = False,
-) -> CtSeries:
-    """Open the one CT series that fits, or the one that is named.
+) -> ImageSeries:
+    """Open the one series of a modality that fits, or the one that is named.
 
     All headers are checked here, and that no file is truncated; pixels are decoded later.
 
     Args:
         path: a file, a folder or a tree of folders.
+        modality: "CT" for values in HU, "MR" for classic MR images, whose values have no unit.
         series: a number of :func:`find_series`, a Series Instance UID or the end of one.
         run: "largest" takes the largest even run where slices are missing or files of the series'
             folder are damaged, instead of refusing.
@@ -44,10 +55,32 @@ def open_ct_series(
         UnsuitableScan: what is there breaks a rule; ``reason`` names it.
         SeriesChoiceNeeded: several series fit.
     """
+    if modality not in _KINDS:
+        raise ValueError(f"modality must be one of {', '.join(_KINDS)}, got {modality!r}")
     if run not in ("all", "largest"):
         raise ValueError(f'run must be "all" or "largest", got {run!r}')
-    found = choose(discover(path, accept_enhanced=accept_enhanced, run=run), series)
-    return CtSeries(found.frames, found.files, notes=_notes(found))
+    kind, opened = _KINDS[modality]
+    found = choose(discover(path, kind, accept_enhanced=accept_enhanced, run=run), series)
+    return opened(found.frames, found.files, notes=_notes(found))
+
+
+def open_ct_series(
+    path: str | Path,
+    *,
+    series: str | None = None,
+    run: Run = "all",
+    accept_enhanced: bool = False,
+) -> CtSeries:
+    """Open the one CT series that fits, or the one that is named: :func:`open_series` of CT.
+
+    Raises:
+        InputRefused: as :func:`open_series`.
+    """
+    opened = open_series(
+        path, modality="CT", series=series, run=run, accept_enhanced=accept_enhanced
+    )
+    assert isinstance(opened, CtSeries)
+    return opened
 
 
 def _notes(found: FoundSeries) -> list[str]:
@@ -75,4 +108,12 @@ def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     return open_ct_series(path, series=series, accept_enhanced=True).to_volume()
 
 
-__all__ = ["CtSeries", "SeriesSummary", "find_series", "open_ct_series", "read_volume"]
+__all__ = [
+    "CtSeries",
+    "ImageSeries",
+    "SeriesSummary",
+    "find_series",
+    "open_ct_series",
+    "open_series",
+    "read_volume",
+]

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from isocenter.core.errors import InputRefused, UnsuitableScan
-from isocenter.dicom.reading.ct_rules import even_stretches
+from isocenter.dicom.decoding.parsing import parse_file
+from isocenter.dicom.reading.ct_rules import CT_SERIES
+from isocenter.dicom.reading.ct_series import CtSeries
 from isocenter.dicom.reading.discover import FoundSeries, SeriesSummary, choose, discover
 from isocenter.dicom.reading.frames import ImageFile
-from isocenter.dicom.reading.parsing import parse_file
-from isocenter.dicom.reading.series import CtSeries
+from isocenter.dicom.reading.rules import even_stretches
 
 
 def open_even_runs(path: str | Path, *, series: str | None = None) -> list[CtSeries]:
@@ -30,7 +31,7 @@ def open_even_runs(path: str | Path, *, series: str | None = None) -> list[CtSer
     Raises:
         InputRefused: as there, but for missing slices and damaged files beside the series.
     """
-    return _runs_of(choose(discover(path, run="largest"), series))
+    return _runs_of(choose(discover(path, CT_SERIES, run="largest"), series))
 
 
 class Person(NamedTuple):
@@ -68,7 +69,7 @@ def list_runs(path: str | Path) -> Iterator[SeriesRuns]:
     Raises:
         UnreadableInput: there is no DICOM file.
     """
-    for found in discover(path, run="largest"):
+    for found in discover(path, CT_SERIES, run="largest"):
         try:
             if found.refusal is not None:
                 raise found.refusal

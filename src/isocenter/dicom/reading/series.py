@@ -1,4 +1,4 @@
-"""One CT series, opened: geometry known, pixels decoded one slice at a time."""
+"""One series, opened: geometry known, pixels decoded one slice at a time."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from isocenter.core.acquisition import CtAcquisition
+from isocenter.core.acquisition import Acquisition
 from isocenter.core.volume import Geometry, Volume
+from isocenter.dicom.decoding.parsing import open_stream, read_header, refusing
 from isocenter.dicom.decoding.pixels import PixelFormat, PixelLayout, decode_frame, locate_frames
-from isocenter.dicom.reading.ct_padding import measured_pixels
 from isocenter.dicom.reading.frames import Frame, ImageFile
 from isocenter.dicom.reading.geometry import stack_geometry
-from isocenter.dicom.reading.parsing import open_stream, read_header, refusing
 
 NUM_SLICES_KEPT = 8
 
 
-class CtSeries:
-    """A CT scan on disk, slices in order of position along the normal of the image plane.
+class ImageSeries:
+    """A scan on disk, slices in order of position along the normal of the image plane.
 
     Memory does not grow with the number of slices: pixels are decoded when asked for, and only a
-    few decoded slices are kept. Open one with :func:`isocenter.dicom.reading.open.open_ct_series`.
+    few decoded slices are kept. Open one with :func:`isocenter.dicom.reading.open.open_series`.
     """
+
+    unit = ""
+    """What the numbers mean; "" where nothing says so."""
 
     def __init__(
         self, frames: Sequence[Frame], files: Sequence[ImageFile], *, notes: Sequence[str] = ()
@@ -62,12 +64,8 @@ class CtSeries:
         return self._geometry
 
     @property
-    def acquisition(self) -> CtAcquisition:
+    def acquisition(self) -> Acquisition:
         return self._acquisition
-
-    @property
-    def unit(self) -> str:
-        return "HU"
 
     @property
     def num_files(self) -> int:
@@ -130,17 +128,15 @@ class CtSeries:
 
     def valid(self, index: int) -> NDArray:
         """(row, column) bool, False where the scanner wrote no measurement."""
-        return measured_pixels(
-            self.stored(index),
-            slope=self.slope(index),
-            intercept=self.intercept(index),
-            padding=self.pixel_format(index).padding,
-        )
+        stored, padding = self.stored(index), self.pixel_format(index).padding
+        if padding is None:
+            return np.ones(stored.shape, bool)
+        return (stored < padding[0]) | (stored > padding[1])
 
     def pixel_format(self, index: int) -> PixelFormat:
         """Bits, sign and transfer syntax of the file that holds a slice."""
         pixel_format = self._file(index).pixel_format
-        assert pixel_format is not None  # every CT file has one
+        assert pixel_format is not None  # what has none was refused
         return pixel_format
 
     def bits_allocated(self, index: int) -> int:
@@ -190,7 +186,7 @@ class CtSeries:
         return Volume(
             array=array,
             geometry=self._geometry,
-            unit="HU",
+            unit=self.unit,
             valid=None if valid.all() else valid,
             acquisition=self._acquisition,
         )
@@ -242,7 +238,7 @@ class CtSeries:
 
     def _layout(self, file: ImageFile) -> PixelLayout:
         """Where the frames of a file are; refuses a truncated file before any work."""
-        assert file.pixel_format is not None  # what is not CT was refused
+        assert file.pixel_format is not None  # what has none was refused
         assert file.pixels is not None
         what = self._name(file.file_index)
         with (

@@ -1,4 +1,4 @@
-"""Derived CT series on disk: new pixels in, valid and marked DICOM out."""
+"""Derived series on disk: new values in, valid and marked DICOM out."""
 
 from __future__ import annotations
 
@@ -13,33 +13,57 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from isocenter.core.errors import OutputRefused
+from isocenter.core.files import flush, part_of
+from isocenter.core.outputs import SeriesOutput
 from isocenter.dicom.marking import Provenance
+from isocenter.dicom.writing.ct_multiframe import multiframe_header
 from isocenter.dicom.writing.derived_header import classic_header
-from isocenter.dicom.writing.derived_multiframe import multiframe_header
-from isocenter.dicom.writing.files import empty_place, part_of, save, sync_folder, write_part
-from isocenter.dicom.writing.parametric_map import write_parametric_map
+from isocenter.dicom.writing.files import empty_place, save, write_part
 
 if TYPE_CHECKING:
-    from isocenter.dicom.reading.open import CtSeries
-
-__all__ = ["DerivedSeriesWriter", "changed_pixels", "write_parametric_map"]
+    from isocenter.dicom.reading.series import ImageSeries
 
 MAX_PIXEL_BYTES = 2**32 - 2
 
 
 class DerivedSeriesWriter:
-    """Writes the derived counterpart of a series, slice by slice.
+    """Writes a series with changed values, slice by slice.
 
-    A classic series becomes one CT Image a slice, a multi-frame one becomes one Enhanced CT Image.
-    A file has its name only once it is complete and on the disk; what a killed process leaves
-    ends in ".part". The same series, record and pixels give the same UIDs and pixels again.
+    A classic series becomes one image a slice, a multi-frame one stays one object. What does not
+    change stays bit for bit. A file has its name only once it is complete and on the disk; what a
+    killed process leaves ends in ".part". The same series, record and pixels give the same UIDs
+    and pixels again.
 
     Attributes:
         num_clipped: pixels so far whose new value did not fit the bit range.
     """
 
-    def __init__(self, series: CtSeries, folder: Path, *, provenance: Provenance) -> None:
+    def __init__(
+        self,
+        series: ImageSeries,
+        folder: Path,
+        *,
+        provenance: Provenance,
+        output: SeriesOutput,
+        variant: str = "",
+    ) -> None:
+        """Start a series in an empty folder.
+
+        Args:
+            series: the source.
+            folder: exists and holds no series yet.
+            provenance: of the run; decides UIDs and texts.
+            output: what the result is, of the source's modality and unit.
+            variant: tells apart several changes of one series by one run; they need other UIDs.
+
+        Raises:
+            ValueError: the output is of another modality or unit than the source.
+            OutputRefused: the folder does not exist or is taken.
+        """
+        _check_fits(series, output)
         self._series = series
+        self._output = output
+        self._variant = variant
         self._folder = empty_place(folder, "IM*.dcm")
         self._provenance = provenance
         self._made_at = provenance.clock()
@@ -47,8 +71,8 @@ class DerivedSeriesWriter:
         self._multiframe = self._open_multiframe() if series.is_multiframe else {}
         self.num_clipped = 0
 
-    def write(self, index: int, image_hu: NDArray) -> int:
-        """Write one slice of new values, (row, column) HU; returns how many were clipped.
+    def write(self, index: int, values: NDArray) -> int:
+        """Write one slice, (row, column) in the unit of the series; returns how many were clipped.
 
         Pixels without a measurement keep their stored value.
 
@@ -56,9 +80,9 @@ class DerivedSeriesWriter:
             ValueError: another shape than the source's, or values that are not finite.
         """
         if self._multiframe:
-            num_clipped = self._write_frame(index, image_hu)
+            num_clipped = self._write_frame(index, values)
         else:
-            num_clipped = self._write_image(index, image_hu)
+            num_clipped = self._write_image(index, values)
         self._written.add(index)
         self.num_clipped += num_clipped
         return num_clipped
@@ -76,7 +100,7 @@ class DerivedSeriesWriter:
             paths = [file.finish() for file in self._multiframe.values()]
         else:
             paths = [self._path(index) for index in range(len(self._series))]
-        sync_folder(self._folder)
+        flush(self._folder)
         return paths
 
     def _path(self, index: int) -> Path:
@@ -88,18 +112,24 @@ class DerivedSeriesWriter:
         places = range(max(index - context, 0), min(index + context, last) + 1)
         return [index, *(place for place in places if place != index)]
 
-    def _write_image(self, index: int, image_hu: NDArray) -> int:
+    def _write_image(self, index: int, values: NDArray) -> int:
         window = [self._series.header(place) for place in self._window(index)]
-        header = classic_header(window, self._provenance, made_at=self._made_at)
-        pixels, num_clipped = changed_pixels(self._series, index, image_hu)
+        header = classic_header(
+            window,
+            self._provenance,
+            self._output,
+            made_at=self._made_at,
+            variant=self._variant,
+        )
+        pixels, num_clipped = changed_pixels(self._series, index, values)
         header.PixelData = pixels + b"\0" * (len(pixels) % 2)
         header["PixelData"].VR = _pixel_representation(header)
         save(header, self._path(index), product_version=self._provenance.record.product_version)
         return num_clipped
 
-    def _write_frame(self, index: int, image_hu: NDArray) -> int:
+    def _write_frame(self, index: int, values: NDArray) -> int:
         file = self._multiframe[self._series.sop_instance_uids[index]]
-        pixels, num_clipped = changed_pixels(self._series, index, image_hu)
+        pixels, num_clipped = changed_pixels(self._series, index, values)
         file.write(index, pixels)
         return num_clipped
 
@@ -115,7 +145,13 @@ class DerivedSeriesWriter:
                 [self._source_frame(other, sources) for other in self._window(index)]
                 for index in indices
             ]
-            header = multiframe_header(windows, self._provenance, made_at=self._made_at)
+            header = multiframe_header(
+                windows,
+                self._provenance,
+                self._output,
+                made_at=self._made_at,
+                variant=self._variant,
+            )
             version = self._provenance.record.product_version
             files[uid] = _MultiframeFile(header, self._path(place), indices, version)
         return files
@@ -125,8 +161,18 @@ class DerivedSeriesWriter:
         return source, self._series.frame_number(index)
 
 
+def _check_fits(series: ImageSeries, output: SeriesOutput) -> None:
+    modality, unit = series.acquisition.modality, series.unit
+    if output.absolute or (output.modality, output.unit.name) != (modality, unit):
+        raise ValueError(
+            f"a change of a series in {unit or 'no unit'} of modality {modality} was asked for as "
+            f"{output.modality} in {output.unit.name or 'no unit'}; write what is of another "
+            "kind, or absolute, with NewSeriesWriter"
+        )
+
+
 class _MultiframeFile:
-    """One Enhanced CT file whose frames are put in place one by one."""
+    """One multi-frame file whose frames are put in place one by one."""
 
     def __init__(
         self, header: Dataset, path: Path, slices: list[int], product_version: str
@@ -155,27 +201,26 @@ class _MultiframeFile:
             file.write(pixels)
 
     def finish(self) -> Path:
-        with self._part.open("r+b") as file:
-            os.fsync(file.fileno())
+        flush(self._part)
         os.replace(self._part, self._path)
         return self._path
 
 
-def changed_pixels(series: CtSeries, index: int, image_hu: NDArray) -> tuple[bytes, int]:
-    """Stored values of a slice after the change of its HU, as little-endian bytes.
+def changed_pixels(series: ImageSeries, index: int, values: NDArray) -> tuple[bytes, int]:
+    """Stored values of a slice after the change of its values, as little-endian bytes.
 
     Only the change is rescaled and rounded, so what did not change stays bit for bit, whatever
     slope and intercept are. Returns the bytes and the number of clipped pixels.
     """
     stored = series.stored(index).astype(np.int64)
-    if image_hu.shape != stored.shape:
-        raise ValueError(f"slice has shape {stored.shape}, got new values of {image_hu.shape}")
-    change_hu = image_hu.astype(np.float64) - series.values(index)
-    change_hu = np.where(series.valid(index), change_hu, 0.0)
-    if not np.all(np.isfinite(change_hu)):
+    if values.shape != stored.shape:
+        raise ValueError(f"slice has shape {stored.shape}, got new values of {values.shape}")
+    change = values.astype(np.float64) - series.values(index)
+    change = np.where(series.valid(index), change, 0.0)
+    if not np.all(np.isfinite(change)):
         raise ValueError("new values must be finite in every measured pixel")
     low, high = series.stored_range(index)
-    steps = np.rint(change_hu / series.slope(index))
+    steps = np.rint(change / series.slope(index))
     beyond = 2 * (high - low)  # far enough outside to count as clipped, and no overflow
     wanted = stored + np.clip(steps, -beyond, beyond).astype(np.int64)
     changed = np.clip(wanted, low, high)

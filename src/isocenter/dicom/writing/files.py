@@ -1,46 +1,41 @@
-"""Files that are whole or absent: a name appears only when its content is on the disk."""
+"""DICOM files that are whole or absent: a name appears only when its content is on the disk."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from pydicom.dataset import Dataset, FileDataset
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from isocenter.core.errors import OutputRefused
-from isocenter.dicom.writing.derived_header import file_meta
+from isocenter.core.files import appearing_whole
+from isocenter.dicom.uids import IMPLEMENTATION_CLASS_UID
 
 
 def save(dataset: Dataset, path: Path, *, product_version: str) -> None:
     """Write a whole object, Explicit VR Little Endian."""
-    part = part_of(path)
-    write_part(dataset, part, product_version=product_version)
-    os.replace(part, path)
-
-
-def part_of(path: Path) -> Path:
-    """Where a file grows until it is whole; hidden, and no ".dcm" that a viewer would open."""
-    return path.with_name(f".{path.stem}.part")
+    with appearing_whole(path) as part:
+        write_part(dataset, part, product_version=product_version)
 
 
 def write_part(dataset: Dataset, part: Path, *, product_version: str) -> None:
-    """Write what is there of an object to the disk."""
-    meta = file_meta(dataset, product_version)
+    """Write what is there of an object; it may not be on the disk yet."""
+    meta = _file_meta(dataset, product_version)
     whole = FileDataset("", dataset, preamble=b"\0" * 128, file_meta=meta)
     with part.open("wb") as file:
         dcmwrite(file, whole, enforce_file_format=True)
-        file.flush()
-        os.fsync(file.fileno())
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _file_meta(header: Dataset, product_version: str) -> FileMetaDataset:
+    """File meta information that names this implementation."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = header.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    meta.ImplementationVersionName = f"ISOCENTER_{product_version}"[:16]
+    return meta
 
 
 def empty_place(folder: Path, pattern: str) -> Path:

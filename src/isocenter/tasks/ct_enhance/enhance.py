@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused, ModelRefused
+from isocenter.core.outputs import HOUNSFIELD, Code, MapOutput, SeriesOutput
 from isocenter.core.progress import Progress, silent
 from isocenter.core.record import RunRecord
 from isocenter.core.seeds import derived_seed
@@ -46,10 +47,28 @@ LOWEST_HU = -1024.0
 SERIES_FOLDER = "enhanced"
 UNCERTAINTY_FOLDER = "uncertainty"
 REPORT_NAME = "report.html"
-UNCERTAINTY_LABEL = "UNCERTAINTY_90"
-UNCERTAINTY_MEANING = (
-    "Half-width in HU of the 90 % interval of the standard-dose value, around the model's mean "
-    "estimate; 0 where the scanner measured nothing."
+ENHANCED = SeriesOutput(
+    name="enhanced",
+    label="Enhanced series",
+    modality="CT",
+    unit=HOUNSFIELD,
+    derivation=Code("DLNR", "99ISOCENTER", "Deep learning noise reduction"),
+    image_type="AI_ENHANCED",
+    flag="AI ENHANCED",
+)
+UNCERTAINTY = MapOutput(
+    name="uncertainty",
+    label="Uncertainty map",
+    modality="CT",
+    unit=HOUNSFIELD,
+    derivation=Code("DLUQ", "99ISOCENTER", "Deep learning uncertainty estimation"),
+    content_label="UNCERTAINTY_90",
+    meaning=(
+        "Half-width in HU of the 90 % interval of the standard-dose value, around the model's mean "
+        "estimate; 0 where the scanner measured nothing."
+    ),
+    quantity=Code("PIHW90", "99ISOCENTER", "Half-width of 90 % prediction interval"),
+    window=(0.0, 100.0),
 )
 
 
@@ -326,31 +345,27 @@ def _write_dicom(
     provenance: Provenance,
     progress: Progress | None,
 ) -> Observations:
-    """Write images and uncertainty in one pass: the map's writer draws the slices through."""
-    from isocenter.dicom.writing.derived_series import DerivedSeriesWriter, write_parametric_map
+    """Write images and uncertainty in one pass."""
+    from isocenter.dicom.writing.derived_series import DerivedSeriesWriter
+    from isocenter.dicom.writing.parametric_map import ParametricMapWriter
 
     for name in (SERIES_FOLDER, UNCERTAINTY_FOLDER):
         (partial / name).mkdir()
-    writer = DerivedSeriesWriter(scan, partial / SERIES_FOLDER, provenance=provenance)
+    writer = DerivedSeriesWriter(
+        scan, partial / SERIES_FOLDER, provenance=provenance, output=ENHANCED
+    )
+    map_writer = ParametricMapWriter(
+        scan, partial / UNCERTAINTY_FOLDER, provenance=provenance, output=UNCERTAINTY
+    )
     observer = Observer(num_slices=len(scan), spacing_mm=scan.geometry.spacing_mm[1:])
     report_progress = progress or silent
-
-    def half_widths() -> Iterator[NDArray]:
-        report_progress(0, len(scan))
-        for piece in enhanced_slices(scan, enhancer, settings):
-            num_clipped = writer.write(piece.index, piece.image_hu)
-            observer.see(piece, num_clipped=num_clipped)
-            yield piece.half_width_hu
-            report_progress(piece.index + 1, len(scan))
-
-    write_parametric_map(
-        scan,
-        partial / UNCERTAINTY_FOLDER,
-        half_widths(),
-        provenance=provenance,
-        label=UNCERTAINTY_LABEL,
-        description=UNCERTAINTY_MEANING,
-    )
+    report_progress(0, len(scan))
+    for piece in enhanced_slices(scan, enhancer, settings):
+        num_clipped = writer.write(piece.index, piece.image_hu)
+        observer.see(piece, num_clipped=num_clipped)
+        map_writer.write(piece.index, piece.half_width_hu)
+        report_progress(piece.index + 1, len(scan))
+    map_writer.finish()
     writer.finish()
     return observer.observations()
 

@@ -9,22 +9,30 @@ from datetime import datetime
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedCTImageStorage
 
-from isocenter.dicom.marking import Code, Provenance, code_item, comment_text, derivation_text, mark
+from isocenter.core.outputs import Code, SeriesOutput
+from isocenter.dicom.marking import (
+    Provenance,
+    code_item,
+    comment_text,
+    derivation_text,
+    from_slices,
+    mark,
+)
 from isocenter.dicom.uids import derived_uid
-from isocenter.dicom.writing.derived_header import (
+from isocenter.dicom.writing.derived_header import write_identity
+from isocenter.dicom.writing.kept_header import kept_header
+from isocenter.dicom.writing.references import (
     derivation_codes,
-    kept_header,
     refer_to_series,
     reference,
     source_image,
-    write_identity,
     write_lossy,
 )
 
 FILTERED = "FILTERED"
 """Value 4 of Image Type and Frame Type: enhanced objects allow no word of our own there."""
 
-UNKNOWN_BODY_PART: Code = ("38266002", "SCT", "Entire body")
+UNKNOWN_BODY_PART = Code("38266002", "SCT", "Entire body")
 
 _CONVERTED = (
     "UnassignedSharedConvertedAttributesSequence",
@@ -40,7 +48,12 @@ Frame = tuple[Dataset, int]
 
 
 def multiframe_header(
-    windows: Sequence[Sequence[Frame]], provenance: Provenance, *, made_at: datetime
+    windows: Sequence[Sequence[Frame]],
+    provenance: Provenance,
+    output: SeriesOutput,
+    *,
+    made_at: datetime,
+    variant: str = "",
 ) -> Dataset:
     """Header of one derived Enhanced CT image, ready for its pixels.
 
@@ -48,14 +61,15 @@ def multiframe_header(
         windows: for each frame to write, in writing order, the source frames it was computed from,
             that at the same place first; these first ones all come from one source object.
         made_at: time of making, with time zone.
+        variant: as in :class:`isocenter.dicom.writing.derived_series.DerivedSeriesWriter`.
     """
     source = windows[0][0][0]
     header = kept_header(source)
     header.SOPClassUID = EnhancedCTImageStorage
     header.ImageType = _derived_type(source.get("ImageType"))
-    write_identity(header, source, provenance)
-    mark(header, provenance, made_at=made_at)
-    header.ImageComments = comment_text(provenance)
+    write_identity(header, source, provenance, output, variant=variant)
+    mark(header, provenance, made_at=made_at, sources=[header])
+    header.ImageComments = comment_text(provenance, flag=output.flag)
     objects = _objects(frame for window in windows for frame in window)
     refer_to_series(header, objects)
     _write_evidence(header, objects)
@@ -66,7 +80,7 @@ def multiframe_header(
     header.NumberOfFrames = len(windows)
     _dissolve_conversion(header)
     _write_frame_types(header)
-    _write_frame_derivations(header, windows, provenance)
+    _write_frame_derivations(header, windows, provenance, output)
     _fill_dimensions(header)
     return header
 
@@ -138,17 +152,20 @@ def _write_frame_types(header: Dataset) -> None:
 
 
 def _write_frame_derivations(
-    header: Dataset, windows: Sequence[Sequence[Frame]], provenance: Provenance
+    header: Dataset,
+    windows: Sequence[Sequence[Frame]],
+    provenance: Provenance,
+    output: SeriesOutput,
 ) -> None:
     shared = header.SharedFunctionalGroupsSequence[0]
     for_all = list(shared.get("DerivationImageSequence") or ())
     if for_all:
         del shared.DerivationImageSequence
-    text = derivation_text(provenance)
+    text = derivation_text(provenance, made_from=from_slices(provenance))
     for window, group in zip(windows, header.PerFrameFunctionalGroupsSequence, strict=True):
         item = Dataset()
         item.DerivationDescription = text
-        item.DerivationCodeSequence = derivation_codes(())
+        item.DerivationCodeSequence = derivation_codes((), output.derivation)
         item.SourceImageSequence = _source_frames(window)
         earlier = [*for_all, *(group.get("DerivationImageSequence") or ())]
         group.DerivationImageSequence = [*deepcopy(earlier), item]
