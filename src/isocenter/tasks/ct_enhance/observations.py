@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isocenter.core.spread import spread_evenly
 from isocenter.evaluation.ct.continuity import (
     Continuity,
     PairDifference,
@@ -28,15 +29,44 @@ from isocenter.evaluation.ct.noise_power import (
 )
 from isocenter.image.ct_noise import NoiseMeasure, measure_noise
 from isocenter.image.ct_tissue import TISSUES, body_mask
-from isocenter.tasks.suitability import evenly_spread
-
-if TYPE_CHECKING:
-    from isocenter.tasks.ct_enhance.enhance import EnhancedSlice
+from isocenter.tasks.ct_enhance.task import ENHANCED, UNCERTAINTY
+from isocenter.tasks.task import SliceResult
 
 MOST_OBSERVED_SLICES = 24
 NUM_PICTURES = 3
 _BIN_HU = 0.25
 _NUM_BINS = 4000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnhancedSlice:
+    """One slice before and after.
+
+    Attributes:
+        index: place in the series.
+        before_hu, image_hu: (row, column), as scanned and enhanced; the same where not valid.
+        half_width_hu: (row, column), half of the 90 % interval, 0 where not valid.
+        valid: (row, column), False where the scanner wrote no measurement.
+    """
+
+    index: int
+    before_hu: NDArray
+    image_hu: NDArray
+    half_width_hu: NDArray
+    valid: NDArray
+
+    @classmethod
+    def of(cls, result: SliceResult) -> EnhancedSlice:
+        """What the stream gives, by its names."""
+        before = result.before
+        assert before is not None  # the stream gives one for every slice
+        return cls(
+            index=result.index,
+            before_hu=before,
+            image_hu=result.values[ENHANCED.name],
+            half_width_hu=result.values[UNCERTAINTY.name],
+            valid=np.ones(before.shape, bool) if result.valid is None else result.valid,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,11 +182,10 @@ class Observer:
     def __init__(self, *, num_slices: int, spacing_mm: tuple[float, float]) -> None:
         self._num_slices = num_slices
         self._spacing_mm = spacing_mm
-        self._observed = frozenset(evenly_spread(num_slices, MOST_OBSERVED_SLICES))
-        self._shown = frozenset(evenly_spread(num_slices, NUM_PICTURES))
+        self._observed = frozenset(spread_evenly(num_slices, MOST_OBSERVED_SLICES))
+        self._shown = frozenset(spread_evenly(num_slices, NUM_PICTURES))
         self._num_voxels = 0
         self._num_unmeasured = 0
-        self._num_clipped = 0
         self._noise: list[SliceNoise] = []
         self._tissues = {name: _TissueSums() for name in TISSUES}
         self._powers: list[tuple[NDArray, NDArray]] = []
@@ -164,11 +193,11 @@ class Observer:
         self._previous: tuple[NDArray, NDArray, NDArray] | None = None
         self._pictures: list[EnhancedSlice] = []
 
-    def see(self, piece: EnhancedSlice, *, num_clipped: int) -> None:
+    def take(self, result: SliceResult) -> None:
         """Take in one slice; slices come in order."""
+        piece = EnhancedSlice.of(result)
         self._num_voxels += piece.valid.size
         self._num_unmeasured += int(piece.valid.size - piece.valid.sum())
-        self._num_clipped += num_clipped
         body = body_mask(piece.before_hu, valid=piece.valid) & piece.valid
         self._compare_with_previous(piece, body)
         if piece.index in self._observed:
@@ -205,8 +234,8 @@ class Observer:
         for name, mask in masks.items():
             self._tissues[name].add(piece, mask)
 
-    def observations(self) -> Observations:
-        """What was seen so far."""
+    def observations(self, *, num_clipped: int = 0) -> Observations:
+        """What was seen so far; how many voxels were clipped, the writer knows."""
         before, after = (
             spectrum_of((pair[side] for pair in self._powers), spacing_mm=self._spacing_mm)
             for side in (0, 1)
@@ -215,7 +244,7 @@ class Observer:
             num_slices=self._num_slices,
             num_voxels=self._num_voxels,
             num_unmeasured=self._num_unmeasured,
-            num_clipped=self._num_clipped,
+            num_clipped=num_clipped,
             noise=tuple(self._noise),
             tissues=tuple(self._tissue_changes()),
             spectrum_before=before,
