@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import signal
 import traceback
 from collections.abc import Sequence
@@ -38,6 +39,17 @@ class _Commands(TyperGroup):
         if cmd_name in TASKS:
             return task_command(task_of(cmd_name))
         return super().get_command(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            # click corrects to commands of its own table, where tasks are not.
+            if args and (near := difflib.get_close_matches(args[0], TASKS, n=1)):
+                error.message = f"{error.message.rstrip('.')}. Did you mean {near[0]!r}?"
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -17,10 +17,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isocenter.core.errors import OutputRefused
 from isocenter.core.files import digests_below, flush, flush_tree, sha256_of, write_json
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 RECORD_NAME = "record.json"
 # Long enough to notice that the holder before us has just removed its lock file.
@@ -57,17 +60,16 @@ def only_run_for(final: Path) -> Iterator[None]:
             f"{final} is the root of a file system and cannot appear at once; name a new folder "
             "inside it."
         )
-    from filelock import FileLock, Timeout
+    from filelock import FileLock
 
     lock = FileLock(final.parent / f".{final.name}.lock", timeout=_PATIENCE_S, poll_interval=0.05)
-    try:
-        with writing_to(final):
-            final.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-    except Timeout:
+    with writing_to(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        is_held = _acquire(lock)
+    if not is_held:
         raise OutputRefused(
             f"Another run is writing {final} now; wait for it, or name another folder."
-        ) from None
+        )
     try:
         _remove_left_overs(final)
         yield
@@ -76,6 +78,16 @@ def only_run_for(final: Path) -> Iterator[None]:
         with suppress(OSError):
             os.unlink(lock.lock_file)
         lock.release()
+
+
+def _acquire(lock: BaseFileLock) -> bool:
+    from filelock import Timeout
+
+    try:
+        lock.acquire()
+    except Timeout:
+        return False
+    return True
 
 
 def _remove_left_overs(final: Path) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -36,8 +35,8 @@ class Sink(Protocol):
 class SliceWriter(Protocol):
     """What writes one output; the writers of ``isocenter.dicom.writing`` do."""
 
-    def write(self, index: int, values: NDArray) -> int:
-        """Write one slice; how many of its values were clipped."""
+    def write(self, index: int, values: NDArray) -> int | None:
+        """Write one slice; how many of its values were clipped, where that can be."""
         ...
 
     def finish(self) -> list[Path]:
@@ -64,7 +63,7 @@ class OutputSink:
     def take(self, result: SliceResult) -> None:
         values = result.values[self.name]
         check_numbers(values, self.shape, result.index)
-        self.num_clipped += self.writer.write(result.index, values)
+        self.num_clipped += self.writer.write(result.index, values) or 0
 
     def finish(self) -> None:
         self.writer.finish()
@@ -172,42 +171,45 @@ class Place:
 
 @dataclass
 class _BufferedMap:
-    """Keeps the slices of a map in a file of no name until all are there."""
+    """Keeps the slices of a map in a file beside it until all are there."""
 
     series: Any
     folder: Path
     provenance: Provenance
     output: MapOutput
 
-    def __post_init__(self) -> None:
-        self._buffer = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115  closed in finish
-        self._bytes = 4 * int(np.prod(self.series.geometry.shape[1:]))
+    @property
+    def _part(self) -> Path:
+        return self.folder / ".values.part"
 
     def write(self, index: int, values: NDArray) -> int:
-        self._buffer.seek(index * self._bytes)
-        self._buffer.write(np.ascontiguousarray(values, "<f4").tobytes())
+        with self._part.open("ab") as stream:
+            stream.write(np.ascontiguousarray(values, "<f4").tobytes())
         return 0
 
     def finish(self) -> list[Path]:
         from isocenter.dicom.writing.parametric_map import write_parametric_map
 
-        shape = self.series.geometry.shape
-        self._buffer.seek(0)
-        with self._buffer as buffer:
-            return write_parametric_map(
-                self.series,
-                self.folder,
-                (
-                    np.frombuffer(buffer.read(self._bytes), "<f4").reshape(shape[1:])
-                    for _ in range(shape[0])
-                ),
-                provenance=self.provenance,
-                label=self.output.content_label,
-                description=self.output.meaning,
-                quantity=self.output.quantity,
-                unit=self.output.unit.code,
-                window_hu=self.output.window,
-            )
+        paths = write_parametric_map(
+            self.series,
+            self.folder,
+            self._frames(),
+            provenance=self.provenance,
+            label=self.output.content_label,
+            description=self.output.meaning,
+            quantity=self.output.quantity,
+            unit=self.output.unit.code,
+            window_hu=self.output.window,
+        )
+        self._part.unlink()
+        return paths
+
+    def _frames(self) -> Iterator[NDArray]:
+        count, *shape = self.series.geometry.shape
+        with self._part.open("rb") as stream:
+            for _ in range(count):
+                values = np.fromfile(stream, "<f4", shape[0] * shape[1])
+                yield values.reshape(shape)
 
 
 @dataclass(kw_only=True)
