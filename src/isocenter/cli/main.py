@@ -48,7 +48,8 @@ class _Commands(TyperGroup):
         except click.UsageError as error:
             # click corrects to commands of its own table, where tasks are not.
             if args and (near := difflib.get_close_matches(args[0], TASKS, n=1)):
-                error.message = f"{error.message.rstrip('.')}. Did you mean {near[0]!r}?"
+                message = f"{error.message.rstrip('.')}. Did you mean {near[0]!r}?"
+                raise click.UsageError(message, ctx) from None
             raise
 
     def invoke(self, ctx: click.Context) -> Any:

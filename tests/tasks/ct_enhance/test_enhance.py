@@ -329,13 +329,18 @@ def test_a_full_disk_is_said_in_words(
 # Memory
 
 
+def collect(done: int, total: int) -> None:
+    """As progress: what is not needed any more does not count."""
+    gc.collect()
+
+
 def peak_bytes(scan: Path, output: Path, model: Any) -> int:
     """Most memory held at once; garbage of earlier tests, or not yet collected, does not count."""
     gc.collect()
     gc.freeze()
     tracemalloc.start()
     try:
-        enhance(scan, output, model=model, progress=lambda *_: gc.collect())
+        enhance(scan, output, model=model, progress=collect)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -347,6 +352,7 @@ def test_memory_does_not_grow_with_the_series(
 ) -> None:
     # Both series are longer than everything that is held back on purpose.
     monkeypatch.setattr("isocenter.tasks.ct_enhance.observations.MOST_OBSERVED_SLICES", 4)
+    assert write_parametric_map.__kwdefaults__ is not None
     monkeypatch.setitem(write_parametric_map.__kwdefaults__, "chunk", 4)
     model = IdentityEnhancer()
     short, long = (

@@ -40,7 +40,7 @@ def test_a_single_slice_is_enhanced(make_scan: Make, doubles: Any) -> None:
 def test_every_slice_is_read_once(make_scan: Make, doubles: Any) -> None:
     scan = make_scan(shape=(7, 8, 8))
     read, images = [], scan.array
-    scan.values = lambda index: (read.append(index), images[index])[1]
+    scan.values = lambda index: read.append(index) or images[index]  # type: ignore[func-returns-value]
     list(enhanced_slices(scan, doubles.ModelDouble(context=2), EnhanceSettings()))
     assert read == list(range(7))
 
@@ -154,7 +154,7 @@ def test_an_impossible_dose_is_refused(dose_fraction: float) -> None:
 
 
 def test_air_is_made_no_lower_than_scanners_store_it(make_scan: Make, doubles: Any) -> None:
-    class Lower(doubles.ModelDouble):  # type: ignore[misc, name-defined]
+    class Lower(doubles.ModelDouble):
         def estimate(self, window_hu: Any, **options: Any) -> Any:
             estimate = super().estimate(window_hu, **options)
             estimate.mean_hu = window_hu[self.context] - 2000
@@ -162,4 +162,5 @@ def test_air_is_made_no_lower_than_scanners_store_it(make_scan: Make, doubles: A
 
     scan = make_scan(shape=(1, 8, 8))
     (piece,) = enhanced_slices(scan, Lower(), EnhanceSettings())
+    assert piece.before is not None
     assert np.array_equal(after(piece), np.minimum(piece.before, -1024))

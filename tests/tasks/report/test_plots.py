@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from isocenter.tasks.report.plots import HEIGHT, WIDTH, Curve, line_plot
 
 
-def drawn(*curves: Curve, **options: object) -> ElementTree.Element:
+def drawn(*curves: Curve, **options: Any) -> ElementTree.Element:
     svg = line_plot(
         list(curves), x_label="x (mm)", y_label="y <HU>", description="a & b", **options
     )
