@@ -39,7 +39,7 @@ class ModelDouble:
 
     smoothing: float = 1.0
     context: int = 1
-    accepted: Accepted = field(default_factory=Accepted)
+    accepted: AcceptedScans = field(default_factory=Accepted)
     name: str = "double"
     version: str = "1"
     weights_sha256: str = "ab" * 32

@@ -75,7 +75,11 @@ class Settings:
     def __post_init__(self) -> None:
         kinds = type_of_settings(type(self))
         for each in fields(self):
-            _check(each.name, getattr(self, each.name), kinds[each.name], facts_of(each))
+            value = getattr(self, each.name)
+            _check(each.name, value, kinds[each.name], facts_of(each))
+            if kinds[each.name][0] is float and value is not None:
+                # 3 and 3.0 are one setting, so they must give one record.
+                object.__setattr__(self, each.name, float(value))
 
 
 S = TypeVar("S", bound=Settings)
