@@ -49,7 +49,7 @@ def test_every_command_and_option_is_documented(command: str) -> None:
 @pytest.mark.parametrize("command", sorted(commands()))
 def test_every_command_and_option_explains_itself(command: str) -> None:
     assert commands()[command].help
-    assert all(parameter.help for parameter in commands()[command].params)
+    assert all(getattr(each, "help", "") for each in commands()[command].params)
 
 
 def test_the_docs_name_no_command_or_option_that_is_gone() -> None:

@@ -98,10 +98,8 @@ GENERATE: Task[MixSettings, Any] = replace(
 def mr(seed: int, **options: Any) -> Volume:
     array = np.random.default_rng(seed).random(SHAPE).astype(np.float32)
     geometry = Geometry(shape=SHAPE, spacing_mm=(3.0, 1.0, 1.0))
-    return Volume(
-        **{"array": array, "geometry": geometry, "unit": "", "acquisition": MrAcquisition()}
-        | options
-    )
+    volume = Volume(array=array, geometry=geometry, unit="", acquisition=MrAcquisition())
+    return replace(volume, **options)
 
 
 @pytest.fixture
