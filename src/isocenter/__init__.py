@@ -1,4 +1,8 @@
-"""Generative medical imaging that can be trusted: DICOM in, DICOM out, with proof."""
+"""Generative medical imaging that can be trusted: DICOM in, DICOM out, with proof.
+
+Every registered task is a function here, such as :func:`enhance`; :mod:`isocenter.tasks.registry`
+lists them.
+"""
 
 from __future__ import annotations
 
@@ -28,4 +32,10 @@ def __getattr__(name: str) -> Any:
         from isocenter.evaluation.denoiser.judge import judge_denoiser
 
         return judge_denoiser
+    from isocenter.tasks.registry import TASKS, task_of
+
+    if name in TASKS:
+        from isocenter.tasks.python_call import python_call
+
+        return python_call(task_of(name))
     raise AttributeError(f"module 'isocenter' has no attribute {name!r}")

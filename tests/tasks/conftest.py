@@ -39,6 +39,12 @@ _doubles = _load(HERE / "model_double.py", "isocenter_tests_model_double")
 
 
 @pytest.fixture(scope="session")
+def load_module() -> Callable[[Path, str], ModuleType]:
+    """Load a file as a module of a given name."""
+    return _load
+
+
+@pytest.fixture(scope="session")
 def doubles() -> Any:
     """The module ``model_double``."""
     return _doubles

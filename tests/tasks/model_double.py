@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from isocenter.modelpack.ct_enhance.contract import AcceptedScans
+
 ANYTHING = (0.0, 1e6)
 
 
-@dataclass(frozen=True)
-class Accepted:
+@dataclass(frozen=True, kw_only=True)
+class Accepted(AcceptedScans):
     """Ranges like those of a model's card; by default they take any scan."""
 
     pixel_spacing_mm: tuple[float, float] = ANYTHING
@@ -37,7 +39,7 @@ class ModelDouble:
 
     smoothing: float = 1.0
     context: int = 1
-    accepted: Accepted = field(default_factory=Accepted)
+    accepted: AcceptedScans = field(default_factory=Accepted)
     name: str = "double"
     version: str = "1"
     weights_sha256: str = "ab" * 32
@@ -107,7 +109,7 @@ def enhance_until(moment: str | None, scan: str, output: str) -> None:
             _die()
 
     if moment == "rename":
-        result_folder._put_in_place = _die
+        setattr(result_folder, "_put_in_place", _die)  # noqa: B010  mypy forbids the plain way
     enhance(scan, output, strength=0.5, seed=3, model=ModelDouble(), progress=follow)
 
 

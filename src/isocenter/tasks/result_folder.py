@@ -9,7 +9,6 @@ left.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -18,11 +17,17 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
 from isocenter.core.errors import OutputRefused
+from isocenter.core.files import digests_below, flush, flush_tree, sha256_of, write_json
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 RECORD_NAME = "record.json"
+# Long enough to notice that the holder before us has just removed its lock file.
+_PATIENCE_S = 0.1
 _PARTIAL = re.compile(r"\.partial-[0-9a-f]{8}")
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space or name a folder on another disk",
@@ -55,10 +60,13 @@ def only_run_for(final: Path) -> Iterator[None]:
             f"{final} is the root of a file system and cannot appear at once; name a new folder "
             "inside it."
         )
+    from filelock import FileLock
+
+    lock = FileLock(final.parent / f".{final.name}.lock", timeout=_PATIENCE_S, poll_interval=0.05)
     with writing_to(final):
         final.parent.mkdir(parents=True, exist_ok=True)
-        lock = _take_lock(final.parent / f".{final.name}.lock")
-    if lock is None:
+        is_held = _acquire(lock)
+    if not is_held:
         raise OutputRefused(
             f"Another run is writing {final} now; wait for it, or name another folder."
         )
@@ -66,43 +74,20 @@ def only_run_for(final: Path) -> Iterator[None]:
         _remove_left_overs(final)
         yield
     finally:
-        _release(lock)
-
-
-def _take_lock(path: Path) -> IO[bytes] | None:
-    while True:
-        stream = path.open("ab")
-        if not _lock(stream):
-            stream.close()
-            return None
+        # Removed while held: whoever opened it meanwhile notices, and opens the next one.
         with suppress(OSError):
-            # The holder before us may have unlinked the file between our open and our lock.
-            if os.path.samestat(os.fstat(stream.fileno()), path.stat()):
-                return stream
-        stream.close()
+            os.unlink(lock.lock_file)
+        lock.release()
 
 
-def _lock(stream: IO[bytes]) -> bool:
+def _acquire(lock: BaseFileLock) -> bool:
+    from filelock import Timeout
+
     try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
+        lock.acquire()
+    except Timeout:
         return False
     return True
-
-
-def _release(lock: IO[bytes]) -> None:
-    if os.name == "nt":
-        lock.close()
-    with suppress(OSError):
-        os.unlink(lock.name)
-    lock.close()
 
 
 def _remove_left_overs(final: Path) -> None:
@@ -128,7 +113,7 @@ def appearing_at_once(final: Path) -> Iterator[Path]:
     try:
         yield partial
         with writing_to(final):
-            _flush_tree(partial)
+            flush_tree(partial)
             _put_in_place(partial, final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -138,35 +123,13 @@ def _put_in_place(partial: Path, final: Path) -> None:
     if final.is_dir():
         final.rmdir()  # only ever an empty one
     os.rename(partial, final)
-    _flush(final.parent)
-
-
-def _flush_tree(folder: Path) -> None:
-    for path in sorted(folder.rglob("*")):
-        _flush(path)
-    _flush(folder)
-
-
-def _flush(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(final.parent)
 
 
 def write_record(folder: Path, content: Mapping[str, Any]) -> Path:
     """Write the record of a result with the SHA-256 of every other file in its folder."""
-    files = {
-        path.relative_to(folder).as_posix(): _sha256(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-    record = folder / RECORD_NAME
-    record.write_text(json.dumps({**content, "files": files}, indent=2) + "\n", encoding="utf-8")
-    return record
+    files = digests_below(folder)
+    return write_json(folder / RECORD_NAME, {**content, "files": files})
 
 
 def earlier_result(final: Path, digest: str) -> dict[str, Any] | None:
@@ -214,10 +177,5 @@ def _altered_files(final: Path, files: Mapping[str, str]) -> list[str]:
     return [
         name
         for name, sha256 in files.items()
-        if not (final / name).is_file() or _sha256(final / name) != sha256
+        if not (final / name).is_file() or sha256_of(final / name) != sha256
     ]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,22 +7,53 @@ the noise changed; it cannot show that no structure was lost or added, as there 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from isocenter.core.spread import spread_evenly
 from isocenter.evaluation.continuity import Continuity, ContinuityMeter
 from isocenter.evaluation.ct.hu import TissueChange, TissueChanges
 from isocenter.evaluation.ct.noise_power import NoiseMeter, NoisePowerSpectrum, SliceNoise
 from isocenter.evaluation.ct.windows import find_body
 from isocenter.evaluation.measure import OnSlices, Pair
-from isocenter.tasks.suitability import evenly_spread
-
-if TYPE_CHECKING:
-    from isocenter.tasks.ct_enhance.enhance import EnhancedSlice
+from isocenter.tasks.ct_enhance.task import ENHANCED, UNCERTAINTY
+from isocenter.tasks.task import SliceResult
 
 MOST_OBSERVED_SLICES = 24
 NUM_PICTURES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnhancedSlice:
+    """One slice before and after.
+
+    Attributes:
+        index: place in the series.
+        before_hu, image_hu: (row, column), as scanned and enhanced; the same where not valid.
+        half_width_hu: (row, column), half of the 90 % interval, 0 where not valid.
+        valid: (row, column), False where the scanner wrote no measurement.
+    """
+
+    index: int
+    before_hu: NDArray
+    image_hu: NDArray
+    half_width_hu: NDArray
+    valid: NDArray
+
+    @classmethod
+    def of(cls, result: SliceResult) -> EnhancedSlice:
+        """What the stream gives, by its names."""
+        before = result.before
+        assert before is not None  # the stream gives one for every slice
+        return cls(
+            index=result.index,
+            before_hu=before,
+            image_hu=result.values[ENHANCED.name],
+            half_width_hu=result.values[UNCERTAINTY.name],
+            valid=np.ones(before.shape, bool) if result.valid is None else result.valid,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +129,10 @@ class Observer:
     def __init__(self, *, num_slices: int, spacing_mm: tuple[float, float]) -> None:
         self._num_slices = num_slices
         self._spacing_mm = spacing_mm
-        observed = frozenset(evenly_spread(num_slices, MOST_OBSERVED_SLICES))
-        self._shown = frozenset(evenly_spread(num_slices, NUM_PICTURES))
+        observed = frozenset(spread_evenly(num_slices, MOST_OBSERVED_SLICES))
+        self._shown = frozenset(spread_evenly(num_slices, NUM_PICTURES))
         self._num_voxels = 0
         self._num_unmeasured = 0
-        self._num_clipped = 0
         self._continuity = ContinuityMeter()
         self._noise = NoiseMeter()
         self._tissues = TissueChanges()
@@ -113,11 +143,11 @@ class Observer:
         )
         self._pictures: list[EnhancedSlice] = []
 
-    def see(self, piece: EnhancedSlice, *, num_clipped: int) -> None:
+    def take(self, result: SliceResult) -> None:
         """Take in one slice; slices come in order."""
+        piece = EnhancedSlice.of(result)
         self._num_voxels += piece.valid.size
         self._num_unmeasured += int(piece.valid.size - piece.valid.sum())
-        self._num_clipped += num_clipped
         pair = Pair(
             index=piece.index,
             reference=piece.before_hu,
@@ -127,21 +157,21 @@ class Observer:
             spacing_mm=self._spacing_mm,
             # Neither image's noise alone decides which voxels are compared.
             guide=(piece.before_hu + piece.image_hu) / 2,
-            interval=(piece.image_hu - piece.half_width_hu, piece.image_hu + piece.half_width_hu),
+            interval=(-piece.half_width_hu, piece.half_width_hu),
         )
         for meter in self._meters:
             meter.add(pair)
         if piece.index in self._shown:
             self._pictures.append(piece)
 
-    def observations(self) -> Observations:
-        """What was seen so far."""
+    def observations(self, *, num_clipped: int = 0) -> Observations:
+        """What was seen so far; how many voxels were clipped, the writer knows."""
         noise = self._noise.result()
         return Observations(
             num_slices=self._num_slices,
             num_voxels=self._num_voxels,
             num_unmeasured=self._num_unmeasured,
-            num_clipped=self._num_clipped,
+            num_clipped=num_clipped,
             noise=noise.of_slices if noise else (),
             tissues=self._tissues.result(),
             spectrum_before=noise.reference if noise else None,

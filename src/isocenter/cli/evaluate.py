@@ -1,0 +1,90 @@
+"""``isocenter evaluate``: two series of the same anatomy, compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from isocenter.cli.options import LargestRunOption
+from isocenter.cli.output import naming, print_table, progress_bar
+from isocenter.core.errors import IsocenterError, OutputRefused
+
+if TYPE_CHECKING:
+    from isocenter.dicom.reading.open import Run
+    from isocenter.evaluation.compare import Comparison
+
+
+def evaluate(
+    reference: Annotated[
+        Path, typer.Argument(help="The series to compare with, such as the standard-dose scan.")
+    ],
+    test: Annotated[Path, typer.Argument(help="The series to judge, whoever made it.")],
+    reference_series: Annotated[
+        str | None,
+        typer.Option("--reference-series", metavar="NUMBER|UID", help="Which series of REFERENCE."),
+    ] = None,
+    test_series: Annotated[
+        str | None,
+        typer.Option("--test-series", metavar="NUMBER|UID", help="Which series of TEST."),
+    ] = None,
+    largest_run: LargestRunOption = False,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write all figures as JSON, '-' to print."),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="FILE", help="Write a picture of the comparison (PNG)."),
+    ] = None,
+) -> None:
+    """Compare two series of the same anatomy: fidelity, HU bias, noise, sharpness."""
+    from isocenter.dicom.reading.open import open_ct_series
+    from isocenter.evaluation.compare import evaluate as compare
+
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise OutputRefused("the picture is a PNG; name a file that ends in .png")
+    both = (("REFERENCE", reference, reference_series), ("TEST", test, test_series))
+    run: Run = "largest" if largest_run else "all"
+    opened = []
+    for name, scan, series in both:
+        try:
+            with naming(f"--{name.lower()}-series"):
+                opened.append(open_ct_series(scan, series=series, run=run, accept_enhanced=True))
+        except IsocenterError as error:
+            error.add_note(name)
+            raise
+    with progress_bar("Comparing") as progress:
+        comparison = compare(*opened, progress=progress)
+    if json_file == Path("-"):
+        typer.echo(json.dumps(comparison.as_dict(), indent=2, allow_nan=False))
+    else:
+        _print_comparison(comparison)
+        if json_file is not None:
+            _write(comparison.save_json, json_file)
+    if picture is not None:
+        _write(comparison.save_picture, picture)
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    from isocenter.evaluation.comparison import COLUMNS
+
+    table = Table(*COLUMNS)
+    for row in comparison.rows():
+        table.add_row(*map(escape, row))
+    print_table(table)
+
+
+def _write(save: Callable[[Path], Path], file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save(file)
+    except OSError as error:
+        raise OutputRefused(
+            f"cannot write {file}: {error.strerror}; name a file in a folder you may write to"
+        ) from error

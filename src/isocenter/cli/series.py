@@ -1,0 +1,80 @@
+"""``isocenter series``: what lies in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from isocenter.cli.options import ScanArgument
+from isocenter.cli.output import print_table
+
+if TYPE_CHECKING:
+    from isocenter.dicom.reading.open import SeriesSummary
+
+
+def list_series(
+    scan: ScanArgument,
+    uids: Annotated[
+        bool, typer.Option("--uids", help="Show each Series Instance UID too, an identifier.")
+    ] = False,
+    folders: Annotated[
+        bool,
+        typer.Option("--folders", help="Show each folder too; its name may hold a patient's."),
+    ] = False,
+) -> None:
+    """List the series of a folder: which can be enhanced, and why others cannot."""
+    from isocenter.dicom.reading.open import find_series
+
+    found = find_series(scan)
+    table = Table(
+        "No.", "Series number", "Kind", "Images", "Size", "Slice", "Kernel", "mAs", "Fits"
+    )
+    for one in found:
+        table.add_row(
+            str(one.number),
+            "" if one.series_number is None else str(one.series_number),
+            escape(_kind(one)),
+            str(one.num_images),
+            f"{one.rows} x {one.columns}" if one.rows else "",
+            f"{one.slice_thickness_mm:g} mm" if one.slice_thickness_mm else "",
+            escape(one.kernel),
+            f"{one.exposure_mas:g}" if one.exposure_mas else "",
+            "yes" if one.fits else "no",
+        )
+    print_table(table)
+    for one in found:
+        if uids:
+            typer.echo(f"UID of {one.number}: {one.key}")
+        if folders:
+            typer.echo(f"Folder of {one.number}: {one.folder or '.'}")
+    reasons: dict[str, list[int]] = {}
+    for one in found:
+        if not one.fits:
+            reasons.setdefault(one.why_not, []).append(one.number)
+        elif one.num_damaged:
+            remark = f"{one.num_damaged} damaged or empty files lie in the same folders"
+            reasons.setdefault(remark, []).append(one.number)
+    for reason, numbers in reasons.items():
+        typer.echo(f"{_ranges(numbers)}: {reason}")
+
+
+def _kind(summary: SeriesSummary) -> str:
+    """What kind of object, without the words that all kinds share."""
+    kind = summary.sop_class_name.removesuffix(" Storage")
+    modality = summary.modality
+    return kind if not modality or modality in kind else f"{kind} ({modality})"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Rising numbers in words, such as "1, 3-5"."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1] = [parts[-1][0], number]
+        else:
+            parts.append([number])
+    return ", ".join("-".join(map(str, part)) for part in parts)

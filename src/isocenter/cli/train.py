@@ -1,0 +1,71 @@
+"""``isocenter train``: a complete run of a recipe."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isocenter.cli.options import DeviceOption
+from isocenter.cli.output import say, tell
+from isocenter.core.errors import InputRefused
+
+
+class Recipe(StrEnum):
+    """The complete training runs of ``isocenter.recipes``."""
+
+    CT_ENHANCE = "ct_enhance"
+
+
+def train(
+    recipe: Annotated[Recipe, typer.Argument(metavar="RECIPE", help="Such as ct_enhance.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data",
+            metavar="FOLDER",
+            help="Folder of DICOM scans, or one that holds ct/index.json and ct/train.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the model is written.")
+    ],
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of the recipe, such as mean.steps=500; may be given several times.",
+        ),
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings", metavar="FILE", help="Settings of the recipe in a TOML file; --set wins."
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in the output folder.")
+    ] = False,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Train a model: a complete, reproducible run, split by patient."""
+    try:
+        from isocenter.recipes.ct_enhance import recipe as ct_enhance
+    except ModuleNotFoundError as error:
+        raise InputRefused(
+            f"training needs {error.name}, which is not installed; install the extra `train`, "
+            "such as by `pip install -e '.[train]'`"
+        ) from error
+
+    from isocenter.core.settings import assignments_of, read_settings_file, with_settings
+    from isocenter.training.processes import is_main_process
+
+    chosen = {Recipe.CT_ENHANCE: ct_enhance}[recipe]
+    named = (read_settings_file(settings) if settings else {}) | assignments_of(assignments or [])
+    configuration = with_settings(chosen.recipe_for(data), named)
+    folder = chosen.train(configuration, data, output, resume=resume, device=device, progress=tell)
+    if is_main_process():
+        say("Model", folder)

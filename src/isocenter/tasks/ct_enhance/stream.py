@@ -1,0 +1,135 @@
+"""A low-dose CT in, its enhanced slices and their uncertainty out, slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isocenter.core.seeds import derived_seed
+from isocenter.core.version import __version__
+from isocenter.core.volume import SliceSource
+from isocenter.image.ct_noise import NoiseMeasure
+from isocenter.tasks.ct_enhance.rules import ScanMeasures
+from isocenter.tasks.ct_enhance.sections import EnhanceObserver
+from isocenter.tasks.ct_enhance.task import ENHANCED, UNCERTAINTY, EnhanceSettings
+from isocenter.tasks.results import check_numbers
+from isocenter.tasks.suitability import Suitability
+from isocenter.tasks.task import Case, SliceResult, Work
+
+if TYPE_CHECKING:
+    from isocenter.modelpack.ct_enhance.contract import Enhancer, Estimate
+
+# What the model sees where the scanner measured nothing.
+AIR_HU = -1000.0
+# Scanners store no less for air, so nothing measured is made lower than this.
+LOWEST_HU = -1024.0
+
+
+def start(case: Case[EnhanceSettings, Enhancer], suitability: Suitability) -> Work[EnhanceSettings]:
+    """What will be done with a scan: its dose is guessed here where it was not told."""
+    settings = case.settings
+    notes: tuple[str, ...] = ()
+    if settings.dose_fraction is None:
+        guess = _guessed_fraction(case.model, suitability.measures)
+        settings, notes = replace(settings, dose_fraction=guess), (_guess_in_words(guess),)
+    model = case.model
+    return Work(
+        results=enhanced_slices(case.scan, model, settings),
+        description=(
+            f"AI-enhanced from a low-dose CT by Isocenter {__version__}, model "
+            f"{model.name} {model.version}, strength {settings.strength:g}."
+        ),
+        settings=settings,
+        notes=notes,
+        observer=EnhanceObserver(case.scan, settings, suitability, model.card),
+        context=model.context,
+    )
+
+
+def _guessed_fraction(enhancer: Enhancer, measures: ScanMeasures) -> float:
+    noise = NoiseMeasure(
+        level_hu=measures.noise_hu, mean_frequency_per_mm=measures.noise_mean_frequency_per_mm
+    )
+    guess = enhancer.guess_dose_fraction(noise, slice_thickness_mm=measures.slice_thickness_mm)
+    return round(guess, 4)
+
+
+def _guess_in_words(dose_fraction: float) -> str:
+    return (
+        f"The scan was taken to have {100 * dose_fraction:.0f} % of a standard "
+        "dose, as its noise suggests. Where you know the dose, give --dose-fraction: the result "
+        "gains by it."
+    )
+
+
+def enhanced_slices(
+    scan: SliceSource, enhancer: Enhancer, settings: EnhanceSettings
+) -> Iterator[SliceResult]:
+    """Enhance slice by slice, first to last; writes nothing.
+
+    What the scanner did not measure stays as it was, and its uncertainty is 0.
+
+    Raises:
+        ModelRefused: the model gave something else than finite numbers of the slice's shape.
+    """
+    spacing_mm = scan.geometry.spacing_mm[1:]
+    for index, window, before, valid in _windows(scan, enhancer.context):
+        estimate = enhancer.estimate(
+            window, spacing_mm=spacing_mm, dose_fraction=settings.dose_fraction
+        )
+        image = _blend(enhancer, window, estimate, index, spacing_mm, settings)
+        half_width = (estimate.upper_hu - estimate.lower_hu) / 2
+        for result in (image, half_width):
+            check_numbers(result, before.shape, index)
+        image = np.maximum(image, np.minimum(before, LOWEST_HU))
+        yield SliceResult(
+            index=index,
+            before=before,
+            valid=valid,
+            values={
+                ENHANCED.name: np.where(valid, image, before).astype(np.float32, copy=False),
+                UNCERTAINTY.name: np.where(valid, half_width, 0).astype(np.float32, copy=False),
+            },
+        )
+
+
+def _windows(scan: SliceSource, context: int) -> Iterator[tuple[int, NDArray, NDArray, NDArray]]:
+    """Index, window (2 context + 1, row, column) with edges repeated, slice and its mask."""
+    count = scan.geometry.shape[0]
+    near: dict[int, tuple[NDArray, NDArray]] = {}
+    for index in range(count):
+        wanted = np.clip(range(index - context, index + context + 1), 0, count - 1).tolist()
+        near = {place: near.get(place) or _slice(scan, place) for place in dict.fromkeys(wanted)}
+        window = np.stack([np.where(near[p][1], near[p][0], AIR_HU) for p in wanted])
+        yield index, window.astype(np.float32, copy=False), *near[index]
+
+
+def _slice(scan: SliceSource, index: int) -> tuple[NDArray, NDArray]:
+    return scan.values(index), scan.valid(index)
+
+
+def _blend(
+    enhancer: Enhancer,
+    window: NDArray,
+    estimate: Estimate,
+    index: int,
+    spacing_mm: tuple[float, float],
+    settings: EnhanceSettings,
+) -> NDArray:
+    if settings.strength == 0:
+        return estimate.mean_hu
+    total = np.zeros_like(estimate.mean_hu)
+    for number in range(settings.samples):
+        total += enhancer.sample(
+            window,
+            estimate,
+            spacing_mm=spacing_mm,
+            steps=settings.steps,
+            seed=derived_seed(settings.seed, "slice", index, "sample", number),
+        )
+    texture = total / settings.samples - estimate.mean_hu
+    return estimate.mean_hu + np.float32(settings.strength) * texture

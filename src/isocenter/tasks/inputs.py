@@ -1,0 +1,169 @@
+"""What a task reads, opened: DICOM series, volume files, and volumes that are in memory already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TypeGuard
+
+import numpy as np
+
+from isocenter.core.errors import InputRefused, SeriesChoiceNeeded
+from isocenter.core.volume import SliceSource, Volume
+from isocenter.tasks.task import Reads
+
+Input = str | Path | Volume | SliceSource
+
+VOLUME_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd")
+# Results of what lies in memory are written like this.
+DEFAULT_ENDING = VOLUME_ENDINGS[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """One scan, opened.
+
+    Attributes:
+        name: of what the task reads.
+        source: its slices.
+        ending: of volume files written in its kind, "" for a DICOM series.
+    """
+
+    name: str
+    source: SliceSource
+    ending: str
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out while reading, in words."""
+        return tuple(getattr(self.source, "notes", ()))
+
+
+def open_inputs(
+    reads: Sequence[Reads],
+    given: Mapping[str, Input | None],
+    *,
+    series: Mapping[str, str],
+    largest_run: bool = False,
+) -> tuple[Opened, ...]:
+    """Open what was given, in the order in which the task names it.
+
+    Raises:
+        InputRefused: something is missing, unknown, unreadable or of another modality or unit.
+            Where the task reads several scans, a note of the error names the one.
+    """
+    names = [each.name for each in reads]
+    if unknown := [name for name in (*given, *series) if name not in names]:
+        raise InputRefused(f"there is no input {unknown[0]}; the task reads {', '.join(names)}")
+    opened = []
+    for each in reads:
+        scan = given.get(each.name)
+        if scan is None:
+            if not each.optional:
+                raise InputRefused(f"{each.name} is missing: {each.what}")
+            continue
+        try:
+            opened.append(_open(each, scan, series.get(each.name), largest_run))
+        except (InputRefused, SeriesChoiceNeeded) as error:
+            if len(reads) > 1:
+                error.add_note(each.name)
+            raise
+    if reads and not opened:
+        raise InputRefused(f"nothing to read was named; give one of {', '.join(names)}")
+    return tuple(opened)
+
+
+def source_digest(opened: Sequence[Opened]) -> str:
+    """Hexadecimal SHA-256 over the identity and values of all that is read; "" for nothing."""
+    digests = {each.name: _digest(each.source) for each in opened}
+    if len(digests) < 2:
+        return next(iter(digests.values()), "")
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
+def _open(reads: Reads, scan: Input, series: str | None, largest_run: bool) -> Opened:
+    if isinstance(scan, str | Path):
+        opened = _open_path(reads, scan, series, largest_run)
+    elif isinstance(scan, Volume):
+        opened = Opened(name=reads.name, source=scan.slices(), ending=DEFAULT_ENDING)
+    elif _is_source(scan):
+        ending = "" if _has_header(scan) else DEFAULT_ENDING
+        opened = Opened(name=reads.name, source=scan, ending=ending)
+    else:
+        raise InputRefused(
+            f"{reads.name} must be a path, a Volume or a source of slices, got "
+            f"{type(scan).__name__}"
+        )
+    _check_meaning(reads, opened.source)
+    if opened.ending:
+        _check_finite(opened.source)
+    return opened
+
+
+def _open_path(reads: Reads, path: str | Path, series: str | None, largest_run: bool) -> Opened:
+    if not str(path):
+        raise InputRefused("input and output must be named; an empty name is neither")
+    path = Path(path).expanduser()
+    if ending := _volume_ending(path):
+        if series is not None:
+            raise InputRefused(f"a {ending} file holds one volume; leave the series out")
+        from isocenter.image.volume_files import read_volume_file
+
+        volume = read_volume_file(path, unit=reads.unit)
+        return Opened(name=reads.name, source=volume.slices(), ending=ending)
+    if reads.modality != "CT":
+        raise InputRefused(
+            f"{reads.modality or 'such'} series are not read from DICOM yet; give a volume file "
+            f"({', '.join(VOLUME_ENDINGS)})"
+        )
+    from isocenter.dicom.reading.open import open_ct_series
+
+    source = open_ct_series(path, series=series, run="largest" if largest_run else "all")
+    return Opened(name=reads.name, source=source, ending="")
+
+
+def _volume_ending(path: Path) -> str:
+    name = path.name.lower()
+    return next((ending for ending in VOLUME_ENDINGS if name.endswith(ending)), "")
+
+
+def _is_source(scan: object) -> TypeGuard[SliceSource]:
+    return all(hasattr(scan, name) for name in ("geometry", "acquisition", "unit", "values"))
+
+
+def _has_header(source: SliceSource) -> bool:
+    """Whether there is a DICOM series behind it, from which others can be derived."""
+    return hasattr(source, "series_instance_uid")
+
+
+def _check_meaning(reads: Reads, source: SliceSource) -> None:
+    modality = source.acquisition.modality
+    if reads.modality and modality and modality != reads.modality:
+        raise InputRefused(f"{reads.name} is {modality}; this task reads {reads.modality}")
+    if source.unit != reads.unit:
+        raise InputRefused(
+            f"the values of {reads.name} are in {source.unit or 'no unit'}, this task reads "
+            f"{reads.unit or 'values without a unit'}; convert them, and name the unit"
+        )
+
+
+def _check_finite(source: SliceSource) -> None:
+    for index in range(len(source)):
+        if not np.isfinite(source.values(index)[source.valid(index)]).all():
+            raise InputRefused(
+                f"slice {index + 1} of {len(source)} holds values that are not finite; mark them "
+                "as not valid, or replace them"
+            )
+
+
+def _digest(source: SliceSource) -> str:
+    if own := getattr(source, "source_digest", None):
+        return str(own())
+    digest = hashlib.sha256(repr((astuple(source.geometry), source.unit)).encode())
+    for index in range(len(source)):
+        digest.update(np.ascontiguousarray(source.values(index), "<f4").tobytes())
+        digest.update(np.packbits(source.valid(index)).tobytes())
+    return digest.hexdigest()

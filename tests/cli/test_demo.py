@@ -1,0 +1,55 @@
+"""The demonstration makes, enhances and compares a phantom scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from isocenter.core.errors import (
+    ModelRefused,
+)
+
+Invoke = Callable[..., Result]
+Stand = Callable[..., Any]
+SCAN = "scan"
+
+
+def test_demo_leaves_what_is_there(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("mine")
+    result = invoke("demo", "--output", str(tmp_path))
+    assert result.exit_code == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["kept"]
+
+
+def test_demo_makes_enhances_and_compares_a_phantom_scan(
+    invoke: Invoke, stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from isocenter.modelpack.ct_enhance.contract import IdentityEnhancer
+    from isocenter.physics import ct_phantom as phantom
+
+    stand("isocenter.modelpack.ct_enhance.model", "load", IdentityEnhancer())
+    small = partial(phantom.low_dose_phantom, size=160)
+    monkeypatch.setattr(phantom, "low_dose_phantom", small)
+    monkeypatch.chdir(tmp_path)
+    result = invoke("demo", "--output", "demo", "--slices", "3")
+    assert result.exit_code == 0, result.stderr
+    assert "PSNR" in result.stdout
+    places = [Path(line.split(":", 1)[1].strip()) for line in result.stdout.splitlines()[-4:]]
+    assert [place.name for place in places] == [
+        "low-dose",
+        "enhanced",
+        "uncertainty",
+        "report.html",
+    ]
+    assert all(place.is_absolute() and place.exists() for place in places)
+
+
+def test_demo_without_a_model_leaves_nothing(invoke: Invoke, stand: Stand, tmp_path: Path) -> None:
+    stand("isocenter.modelpack.ct_enhance.model", "load", ModelRefused("weights were altered"))
+    assert invoke("demo", "--output", str(tmp_path / "demo")).exit_code == 2
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,24 @@
+"""A model's weights are verified and its card is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from typer.testing import Result
+
+Invoke = Callable[..., Result]
+Stand = Callable[..., Any]
+SCAN = "scan"
+
+
+def test_model_prints_the_card_and_the_digest(invoke: Invoke, stand: Stand) -> None:
+    card = {"intended_use": "research"}
+    model = SimpleNamespace(name="ct", version="1", weights_sha256="ab" * 32, card=card)
+    load = stand("isocenter.modelpack.ct_enhance.model", "load", model)
+    result = invoke("model", "folder")
+    assert load.calls == [((Path("folder"),), {})]
+    assert "ab" * 32 in result.stdout
+    assert "intended_use" in result.stdout
