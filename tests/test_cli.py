@@ -437,7 +437,7 @@ def test_demo_makes_enhances_and_compares_a_phantom_scan(
     from isocenter.modelpack.ct_enhance.contract import IdentityEnhancer
     from isocenter.physics import ct_phantom as phantom
 
-    stand("isocenter.modelpack.ct_enhance.model", "load", IdentityEnhancer())
+    stand("isocenter.modelpack.folder", "load_folder", IdentityEnhancer())
     small = partial(phantom.low_dose_phantom, size=160)
     monkeypatch.setattr(phantom, "low_dose_phantom", small)
     monkeypatch.chdir(tmp_path)
@@ -455,7 +455,7 @@ def test_demo_makes_enhances_and_compares_a_phantom_scan(
 
 
 def test_demo_without_a_model_leaves_nothing(stand: Stand, tmp_path: Path) -> None:
-    stand("isocenter.modelpack.ct_enhance.model", "load", ModelRefused("weights were altered"))
+    stand("isocenter.modelpack.folder", "load_folder", ModelRefused("weights were altered"))
     assert run("demo", "--output", str(tmp_path / "demo")).exit_code == 2
     assert not list(tmp_path.iterdir())
 
@@ -469,7 +469,7 @@ def test_train_takes_known_recipes_only(stand: Stand) -> None:
 def test_model_prints_the_card_and_the_digest(stand: Stand) -> None:
     card = {"intended_use": "research"}
     model = SimpleNamespace(name="ct", version="1", weights_sha256="ab" * 32, card=card)
-    load = stand("isocenter.modelpack.ct_enhance.model", "load", model)
+    load = stand("isocenter.modelpack.folder", "load_folder", model)
     result = run("model", "folder")
     assert load.calls == [((Path("folder"),), {})]
     assert "ab" * 32 in result.stdout

@@ -24,7 +24,7 @@ from benchmarks.ct_enhance.cases import SEED, Slice, console, filter_all, gather
 from benchmarks.ct_enhance.judge import Truth, Verdict, judge, pooled
 from benchmarks.ct_enhance.ours import MEAN, STEPS, our_images
 from benchmarks.ct_enhance.report import draw, markdown
-from isocenter.modelpack.ct_enhance.model import CtEnhancer, load
+from isocenter.modelpack.ct_enhance.model import CtEnhancer
 from isocenter.recipes.ct_enhance.recipe import PlainRegressor, load_plain
 
 PLAIN_WEIGHTS = Path(__file__).parent / "plain.safetensors"
@@ -50,7 +50,7 @@ def main() -> None:
     figures, examples = compare(
         slices,
         filtered,
-        load(arguments.model),
+        CtEnhancer.from_pretrained(arguments.model),
         load_plain(PLAIN_WEIGHTS) if PLAIN_WEIGHTS.exists() else None,
     )
     figures["threads"] = arguments.threads

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from isocenter.core.version import __version__
 
-__all__ = ["__version__", "enhance", "evaluate"]
+__all__ = ["__version__", "enhance", "evaluate", "load", "read"]
 
 if TYPE_CHECKING:
+    from isocenter.datasets.open_scan import read
     from isocenter.evaluation.compare import evaluate
+    from isocenter.modelpack.folder import load
     from isocenter.tasks.ct_enhance.enhance import enhance
 
 
@@ -23,4 +25,12 @@ def __getattr__(name: str) -> Any:
         from isocenter.evaluation.compare import evaluate
 
         return evaluate
+    if name == "load":
+        from isocenter.modelpack.folder import load
+
+        return load
+    if name == "read":
+        from isocenter.datasets.open_scan import read
+
+        return read
     raise AttributeError(f"module 'isocenter' has no attribute {name!r}")

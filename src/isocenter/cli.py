@@ -438,11 +438,11 @@ def demo(
     _refuse_taken(output)
     from isocenter.dicom.writing.phantom_scan import write_phantom_scan
     from isocenter.evaluation.compare import evaluate as compare
-    from isocenter.modelpack.ct_enhance.model import load
+    from isocenter.modelpack.folder import load_folder
     from isocenter.physics.ct_phantom import low_dose_phantom
     from isocenter.tasks.ct_enhance.enhance import enhance as enhance_scan
 
-    enhancer = load(model, device=device)
+    enhancer = load_folder(model, kind="CtEnhancer", device=device)
     _tell("Making a phantom scan at full and at low dose")
     low_dose, full_dose = low_dose_phantom(seed=seed, num_slices=slices)
     scan = output / "low-dose"
@@ -518,9 +518,9 @@ def show_model(
     ] = None,
 ) -> None:
     """Verify a model's weights and print its card."""
-    from isocenter.modelpack.ct_enhance.model import load
+    from isocenter.modelpack.folder import load_folder
 
-    enhancer = load(folder)
+    enhancer = load_folder(folder, kind="CtEnhancer")
     typer.echo(f"{enhancer.name} {enhancer.version}")
     typer.echo(f"weights verified, SHA-256 {enhancer.weights_sha256}")
     typer.echo(json.dumps(enhancer.card, indent=2, ensure_ascii=False))

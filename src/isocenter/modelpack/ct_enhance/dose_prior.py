@@ -30,6 +30,9 @@ class DosePrior:
         spread: standard deviation of its logarithm.
         unknown_thickness_mm, unknown_spread: taken where the thickness is not known.
         fractions: lowest and highest dose fraction, all equally likely on a logarithmic scale.
+
+    Raises:
+        ValueError: a number is not finite, or one that must be positive is not.
     """
 
     standard_noise_hu: float = 6.3
@@ -39,6 +42,16 @@ class DosePrior:
     unknown_thickness_mm: float = 3.0
     unknown_spread: float = 0.5
     fractions: tuple[float, float] = (0.08, 0.6)
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([self.frequency_exponent, self.thickness_exponent]).all():
+            raise ValueError("the exponents of a dose prior must be finite")
+        for name in ("standard_noise_hu", "spread", "unknown_thickness_mm", "unknown_spread"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        low, high = self.fractions
+        if not 0 < low < high <= 1:
+            raise ValueError(f"fractions must rise within (0, 1], got {self.fractions}")
 
     def expected_fraction(
         self,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from isocenter.core.device import resolve_device
 from isocenter.core.seeds import derived_seed
 from isocenter.core.version import __version__
 from isocenter.datasets.ct_dose_cases import DoseCase, simulated_cases
@@ -29,7 +30,7 @@ from isocenter.diffusion.bridge import MeanBridgeScheduler
 from isocenter.modelpack.ct_enhance.calibration import CLASSES, Calibration
 from isocenter.modelpack.ct_enhance.contract import AcceptedScans
 from isocenter.modelpack.ct_enhance.mean import HU_SCALE, CtMeanModel
-from isocenter.modelpack.ct_enhance.model import CtEnhancer, chosen_device, save_ct_enhancer
+from isocenter.modelpack.ct_enhance.model import CtEnhancer
 from isocenter.modelpack.ct_enhance.texture import CtTextureModel, spread_hu
 from isocenter.networks.restoration_unet import RestorationUNet
 from isocenter.recipes.ct_enhance import card as ct_enhance_card
@@ -359,7 +360,7 @@ def train(*, data: Path, output: Path, resume: bool = False, device: str = "cpu"
     Returns:
         The model folder.
     """
-    device = chosen_device(device)
+    device = resolve_device(device)
     recipe = ct_enhance()
     scans = read_training_scans(data)
     parts = split(scans)
@@ -475,7 +476,7 @@ def pack(
         "README.md": ct_enhance_card.readme(card, seed=recipe.seed, sources=sources),
         "training.json": json.dumps(run_configuration(recipe, parts), indent=1),
     }
-    save_ct_enhancer(model, folder, documents=documents)
+    model.save_pretrained(folder, documents=documents)
     return folder
 
 

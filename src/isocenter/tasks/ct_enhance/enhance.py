@@ -233,9 +233,11 @@ def _guess_in_words(settings: EnhanceSettings) -> str:
 
 def _load_model(model: str | Path | Enhancer | None, device: str) -> Enhancer:
     if model is None or isinstance(model, str | Path):
-        from isocenter.modelpack.ct_enhance.model import load
+        from isocenter.modelpack.folder import load_folder
 
-        return load(None if model is None else Path(model).expanduser(), device=device)
+        folder = None if model is None else Path(model).expanduser()
+        enhancer: Enhancer = load_folder(folder, kind="CtEnhancer", device=device)
+        return enhancer
     return model
 
 

@@ -60,7 +60,14 @@ def build_enhancer() -> Callable[..., CtEnhancer]:
         texture = CtTextureModel.build_network(widths=[4, 6], blocks=[1, 1], time_channels=4)
         draw_weights(mean, scale=scale, seed=1)
         draw_weights(texture, scale=scale, seed=2)
-        card: dict[str, Any] = {"name": "tiny", "version": "3", "limits": ["made in a test"]}
+        card: dict[str, Any] = {
+            "name": "tiny",
+            "version": "3",
+            "intended_use": "Tests.",
+            "not_for": ["Anything else."],
+            "limits": ["made in a test"],
+            "licence": "Apache-2.0",
+        }
         return CtEnhancer(
             mean=CtMeanModel(mean, context=1),
             texture=CtTextureModel(texture, scheduler=MeanBridgeScheduler()),
