@@ -37,7 +37,9 @@ def draw_weights(module: nn.Module, *, scale: float, seed: int) -> None:
 
 def flat_calibration(factor: float, **factors: float) -> Calibration:
     """The same factor everywhere but for the classes named."""
-    table = {name: (factors.get(name, factor),) * 2 for name in CLASSES}
+    table: dict[str, tuple[float, ...]] = {
+        name: (factors.get(name, factor),) * 2 for name in CLASSES
+    }
     return Calibration(coverage=0.9, noise_hu=(10.0, 100.0), below=table, above=table, patients=4)
 
 
@@ -46,7 +48,7 @@ def calibration() -> Callable[..., Calibration]:
     return flat_calibration
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build_enhancer() -> Callable[..., CtEnhancer]:
     """Options: scale of the drawn weights (0 for a network that answers zero), and parts."""
 

@@ -72,8 +72,8 @@ def test_a_loaded_model_answers_like_the_one_that_was_saved(
         assert np.allclose(getattr(before, name), getattr(after, name), rtol=2e-3, atol=0.5)
     change = np.abs(before.mean_hu - window_hu[1]).mean()
     assert np.abs(before.mean_hu - after.mean_hu).mean() < 1e-3 * change
-    samples = [draw(one, window_hu, judge(one, window_hu), 5) for one in (model, loaded)]
-    assert np.allclose(*samples, rtol=5e-3, atol=1)
+    first, second = (draw(one, window_hu, judge(one, window_hu), 5) for one in (model, loaded))
+    assert np.allclose(first, second, rtol=5e-3, atol=1)
 
 
 def test_a_loaded_model_knows_what_was_saved_with_it(saved: Path, build_enhancer: Build) -> None:
@@ -255,11 +255,11 @@ def test_a_gpu_answers_like_the_processor(saved: Path, window_hu: NDArray) -> No
     on_cpu, on_gpu = load_folder(saved), load_folder(saved, device="cuda")
     before, after = judge(on_cpu, window_hu), judge(on_gpu, window_hu)
     assert np.allclose(before.mean_hu, after.mean_hu, atol=0.5)
-    samples = [
+    first, second = (
         draw(model, window_hu, estimate, 5)
         for model, estimate in ((on_cpu, before), (on_gpu, after))
-    ]
-    assert np.allclose(*samples, atol=2)
+    )
+    assert np.allclose(first, second, atol=2)
 
 
 # what an index may say, and what it is obeyed in
@@ -470,6 +470,7 @@ def test_a_document_takes_no_other_files_place(
 def test_weights_beyond_half_precision_are_not_saved(tmp_path: Path, build_enhancer: Build) -> None:
     model = build_enhancer()
     with torch.no_grad():
+        assert model.mean.network.head.bias is not None
         model.mean.network.head.bias[0] = 1e6
     with pytest.raises(ModelRefused, match=r"head\.bias of mean is not finite"):
         model.save_pretrained(tmp_path / "model")

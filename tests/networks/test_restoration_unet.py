@@ -65,7 +65,7 @@ def test_time_matters_once_the_network_has_learned() -> None:
     error = (network(image, None, times) - times.view(-1, 1, 1, 1) * image).square().mean()
     with torch.no_grad():
         for weight, slope in zip(of_time, torch.autograd.grad(error, of_time), strict=True):
-            weight -= slope / slope.norm()
+            weight.sub_(slope / slope.norm())
     assert apart() > 1e-3
 
 

@@ -69,6 +69,7 @@ def test_the_interval_is_never_narrower_than_what_was_calibrated(
     """Calibration divides by at least half an HU, so its factors multiply at least as much."""
     model = build_enhancer(scale=0, calibration=calibration(3.0))
     with torch.no_grad():
+        assert model.mean.network.head.bias is not None
         model.mean.network.head.bias[4:] = -20.0  # a spread of nothing
     raw, _ = model.raw_estimate(window_hu, spacing_mm=SPACING_MM)
     estimate = judge(model, window_hu)
@@ -91,6 +92,7 @@ def test_the_interval_shows_no_pattern_of_the_network(
 ) -> None:
     model = build_enhancer(scale=0)
     with torch.no_grad():  # the four places of a pixel-shuffle answer unlike spreads
+        assert model.mean.network.head.bias is not None
         model.mean.network.head.bias[4:8] = torch.tensor([0.0, 1.0, 2.0, 3.0])
     raw, _ = model.raw_estimate(window_hu, spacing_mm=SPACING_MM)
     ratio = (raw.below / raw.level)[0, 0, 1:-1, 1:-1]

@@ -209,7 +209,7 @@ def _check_count(name: str, value: object, least: int, most: int) -> None:
 
 def _one_each(name: str, given: Any, count: int) -> list[Any]:
     """A setting for each image of a batch."""
-    if not isinstance(given, Sequence | np.ndarray):
+    if isinstance(given, str) or not isinstance(given, Sequence | np.ndarray):
         return [given] * count
     if len(given) != count:
         raise InputRefused(f"{name} lists {len(given)} values for {count} images; give one each")
@@ -298,10 +298,10 @@ def _noise_sources(seed: Any, generator: Any, count: int) -> list[_NoiseSource]:
         if not all(isinstance(one, torch.Generator) for one in generators):
             raise InputRefused("generator must be a torch.Generator, or a list of one an image")
         return [_NoiseSource(seed=0, generator=one) for one in generators]
-    if isinstance(seed, Sequence | np.ndarray):
+    if not isinstance(seed, str) and isinstance(seed, Sequence | np.ndarray):
         seeds = _one_each("seed", seed, count)
     else:
-        first = 0 if seed is None else seed
+        first: Any = 0 if seed is None else seed
         seeds = [first, *(derived_seed(first, "image", number) for number in range(1, count))]
     for one in seeds:
         _check_count("seed", one, 0, 2**63 - 1)
