@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isocenter.core.errors import InputRefused
-from isocenter.core.volume import SliceSource, Volume
+from isocenter.core.volume import SliceSource, Vector, Volume, VolumeSlices
 
 LEAST_PIXELS = 16
-# How far the direction of the slices may lie from head to foot.
-_LEAST_ALONG_PATIENT = 0.7
 _SHAPES = (
     "(row, column), (slice, row, column), (image, 1, row, column) or (image, 1, slice, row, column)"
 )
 _SHAPE_ADVICE = f"accepted are {_SHAPES} with at least {LEAST_PIXELS} rows and columns"
 
-_TYPES = ("float32", "float64", "float16", "bfloat16", "int16", "int32", "int64")
+_TYPES = (
+    "float32 float64 float16 bfloat16 int16 int32 int64 int8 uint8 uint16 uint32 uint64"
+).split()
 
 Plane = Callable[[int], Tensor]
 
@@ -60,11 +60,15 @@ class Images:
     Attributes:
         scans: one an image of a batch; one alone where there is no batch.
         rebuild: turns one list of (row, column) tensors a scan into the kind of the input.
+        type_name: of the numbers as they came, such as "int16".
+        slice_direction: unit vector in LPS along which slices lie; None where the input has none.
         asks_for_gradients: whether results must keep the graph.
     """
 
     scans: tuple[Scan, ...]
     rebuild: Callable[[Sequence[Sequence[Tensor]]], Any]
+    type_name: str
+    slice_direction: Vector | None = None
     asks_for_gradients: bool = False
 
 
@@ -99,7 +103,8 @@ def images_of(given: Any, *, unit: str, spacing_mm: Any = None, valid: Any = Non
 
 
 def _of_tensor(given: Tensor, spacing_mm: Any, valid: Any) -> Images:
-    _check_type(str(given.dtype).removeprefix("torch."))
+    type_name = str(given.dtype).removeprefix("torch.")
+    _check_type(type_name)
     batch = _batched_shape(tuple(given.shape))
     stacked = given.reshape(batch)
     masks = _masks(valid, tuple(given.shape), batch)
@@ -112,11 +117,14 @@ def _of_tensor(given: Tensor, spacing_mm: Any, valid: Any) -> Images:
     return Images(
         scans=_scans(stacked, masks, given.ndim, spacing_mm),
         rebuild=rebuild,
+        type_name=type_name,
         asks_for_gradients=given.requires_grad and torch.is_grad_enabled(),
     )
 
 
 def _of_array(given: NDArray, spacing_mm: Any, valid: Any) -> Images:
+    if isinstance(given, np.ma.MaskedArray):
+        raise InputRefused("a masked array is not accepted; give its values, and its mask in valid")
     _check_type(given.dtype.name)
     batch = _batched_shape(given.shape)
     native = given.astype(given.dtype.newbyteorder("="), copy=False)
@@ -128,7 +136,11 @@ def _of_array(given: NDArray, spacing_mm: Any, valid: Any) -> Images:
         slices = [one.cpu().numpy().astype(kind, copy=False) for scan in results for one in scan]
         return np.stack(slices).reshape(given.shape)
 
-    return Images(scans=_scans(stacked, masks, given.ndim, spacing_mm), rebuild=rebuild)
+    return Images(
+        scans=_scans(stacked, masks, given.ndim, spacing_mm),
+        rebuild=rebuild,
+        type_name=given.dtype.name,
+    )
 
 
 def _of_simple_itk(given: Any, spacing_mm: Any, valid: Any) -> Images:
@@ -139,8 +151,7 @@ def _of_simple_itk(given: Any, spacing_mm: Any, valid: Any) -> Images:
     dimension = given.GetDimension()
     if dimension not in (2, 3):
         raise InputRefused(f"a SimpleITK image of 2 or 3 dimensions is needed, got {dimension}")
-    if dimension == 3:
-        _check_transverse(np.array(given.GetDirection()).reshape(3, 3)[:, 2])
+    direction = given.GetDirection()[2::3] if dimension == 3 else None
     if spacing_mm is None:
         spacing_mm = given.GetSpacing()[::-1]
     if valid is not None and isinstance(valid, SimpleITK.Image):
@@ -152,7 +163,7 @@ def _of_simple_itk(given: Any, spacing_mm: Any, valid: Any) -> Images:
         image.CopyInformation(given)
         return image
 
-    return replace(images, rebuild=rebuild)
+    return replace(images, rebuild=rebuild, slice_direction=direction)
 
 
 def _of_source(
@@ -164,7 +175,6 @@ def _of_source(
         raise InputRefused("a volume knows its spacing; leave spacing_mm out")
     geometry = source.geometry
     _batched_shape(geometry.shape)
-    _check_transverse(np.array(geometry.slice_direction))
     given = _masks(valid, geometry.shape, (1, *geometry.shape))
     measured: dict[int, NDArray] = {}
 
@@ -200,7 +210,12 @@ def _of_source(
         valid=mask,
         in_memory=in_memory,
     )
-    return Images(scans=(scan,), rebuild=rebuild)
+    return Images(
+        scans=(scan,),
+        rebuild=rebuild,
+        type_name=source.volume.array.dtype.name if isinstance(source, VolumeSlices) else "float32",
+        slice_direction=geometry.slice_direction,
+    )
 
 
 def _scans(
@@ -259,18 +274,10 @@ def _batched_shape(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
 
 
 def _check_type(name: str) -> None:
-    """Refuse types that cannot hold what an image in physical units needs."""
     if name == "bool":
-        raise InputRefused("an image of bool is a mask; give the values in HU")
-    if name.startswith("uint"):
-        raise InputRefused(
-            f"an image of {name} holds nothing below zero, and air is -1000 HU; apply rescale "
-            "slope and intercept first and give float32 or int16"
-        )
-    if name == "int8":
-        raise InputRefused("int8 cannot hold HU, which reach from -1000 up; give int16 or float32")
+        raise InputRefused("an image of bool is a mask; give the values")
     if name not in _TYPES:
-        raise InputRefused(f"an image of {name} is not accepted; give one of {', '.join(_TYPES)}")
+        raise InputRefused(f"an image of {name} is not accepted; give float32 or int16")
 
 
 def _spacings(spacing_mm: Any, num_images: int, *, batched: bool) -> list[tuple[float, ...]]:
@@ -303,11 +310,3 @@ def _spacing(spacing_mm: Any) -> tuple[float, ...]:
     if not all(0 < step < np.inf for step in steps):
         raise InputRefused(f"spacing_mm must be positive and finite, got {steps}")
     return steps
-
-
-def _check_transverse(slice_direction: NDArray) -> None:
-    if not abs(slice_direction[2]) >= _LEAST_ALONG_PATIENT:  # also refuses NaN
-        raise InputRefused(
-            "the slices do not lie across the patient; the model needs transverse ones. "
-            "isocenter.image.orientation.transverse(volume) turns a volume without resampling"
-        )

@@ -31,6 +31,8 @@ AIR_HU = -1000.0
 # Scanners store no less for air, so nothing measured is made lower than this.
 LOWEST_HU = -1024.0
 NUM_MEASURED_SLICES = 5
+# How much of the direction of the slices must run from head to foot.
+_LEAST_ALONG_PATIENT = 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,7 @@ def enhance_images(
     images = images_of(hu, unit=HOUNSFIELD.name, spacing_mm=spacing_mm, valid=valid)
     count = len(images.scans)
     sources = _noise_sources(seed, generator, count)
+    _check_kind(images)
     given = _one_each("dose_fraction", dose_fraction, count)
     for scan in images.scans:
         _check_values(scan)
@@ -249,6 +252,24 @@ def _guessed_fraction(model: CtEnhancer, scan: Scan) -> float:
 def _median(values: list[float]) -> float:
     finite = [value for value in values if np.isfinite(value)]
     return float(np.median(finite)) if finite else float("nan")
+
+
+def _check_kind(images: Images) -> None:
+    """Refuse types that cannot hold HU, and slices that do not lie across the patient."""
+    name = images.type_name
+    if name.startswith("uint"):
+        raise InputRefused(
+            f"an image of {name} holds nothing below zero, and air is -1000 HU; apply rescale "
+            "slope and intercept first and give float32 or int16"
+        )
+    if name == "int8":
+        raise InputRefused("int8 cannot hold HU, which reach from -1000 up; give int16 or float32")
+    direction = images.slice_direction
+    if direction is not None and not abs(direction[2]) >= _LEAST_ALONG_PATIENT:
+        raise InputRefused(
+            "the slices do not lie across the patient; the model needs transverse ones. "
+            "isocenter.image.orientation.transverse(volume) turns a volume without resampling"
+        )
 
 
 def _check_values(scan: Scan) -> None:
