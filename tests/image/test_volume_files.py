@@ -338,6 +338,20 @@ def test_two_transforms_that_differ_are_refused(tmp_path: Path) -> None:
         read_volume_file(path, unit="HU")
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, 3.0])
+def test_a_rotation_that_is_none_is_refused(tmp_path: Path, number: float) -> None:
+    path = patched(nifti(tmp_path / "a.nii"), 252, "<2h", 1, 0)
+    with pytest.raises(InputRefused, match="no rotation"):
+        read_volume_file(patched(path, 256, "<f", number), unit="HU")
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_position_that_is_not_finite_is_refused(tmp_path: Path, number: float) -> None:
+    path = patched(nifti(tmp_path / "a.nii"), 292, "<f", number)
+    with pytest.raises(InputRefused, match="not finite"):
+        read_volume_file(path, unit="HU")
+
+
 def test_a_volume_that_lies_nowhere_is_refused(tmp_path: Path) -> None:
     path = patched(nifti(tmp_path / "a.nii"), 252, "<2h", 0, 0)
     with pytest.raises(InputRefused, match="which side is left"):

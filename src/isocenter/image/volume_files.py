@@ -287,6 +287,10 @@ def _nifti_affine(header: bytes, order: str) -> NDArray:
     if qform_code > 0:
         quaternion = np.array(struct.unpack_from(f"{order}3f", header, 256), float)
         offset = np.array(struct.unpack_from(f"{order}3f", header, 268), float)
+        if not np.abs(quaternion).max() <= 1:  # also refuses NaN
+            raise InputRefused(
+                "the qform in the NIfTI header is no rotation; convert the scan again"
+            )
         rotation = _rotation(quaternion) * [1.0, 1.0, -1.0 if pixdim[0] < 0 else 1.0]
         found.append(np.column_stack([rotation * steps, offset]))
     if sform_code > 0:

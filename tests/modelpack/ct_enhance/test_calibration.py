@@ -35,7 +35,7 @@ LUNG = np.full((2, 2), CLASSES.index("lung"))
     ("change", "message"),
     [
         ({"noise_hu": (40.0, 10.0)}, "must be positive and rise"),
-        ({"noise_hu": (10.0, 20.0, 40.0)}, "one factor of at least 0 for each of 3 levels"),
+        ({"noise_hu": (10.0, 20.0, 40.0)}, "one factor from 0 to 1000 for each of 3 levels"),
         ({"coverage": 1.0}, "coverage must be between 0 and 1"),
         ({"below": {"lung": (1.0, 1.0)}}, "factors must be for"),
         ({"above": table(bone=(1.0, float("nan")))}, "bone needs one factor"),

@@ -124,3 +124,22 @@ def test_the_estimate_is_right_on_average_for_draws_from_the_prior(spread: float
         assert true[group].mean() == pytest.approx(found[group].mean(), rel=0.04)
     away, unknowing = (np.square(true - guess).mean() for guess in (found, true.mean()))
     assert away < 0.9 * unknowing
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spread": 0.0},
+        {"unknown_spread": math.nan},
+        {"standard_noise_hu": 1e308},
+        {"unknown_thickness_mm": -1.0},
+        {"frequency_exponent": math.inf},
+        {"thickness_exponent": 11.0},
+        {"fractions": (0.5, 0.1)},
+        {"fractions": (0.0, 0.5)},
+        {"fractions": (0.1, 1.5)},
+    ],
+)
+def test_a_prior_that_cannot_be_meant_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        DosePrior(**change)

@@ -53,9 +53,9 @@ class Calibration:
                 raise ValueError(f"factors must be for {', '.join(CLASSES)}, got {sorted(side)}")
             for name, factors in side.items():
                 row = np.array(factors, float)
-                if row.shape != levels.shape or not (np.isfinite(row) & (row >= 0)).all():
+                if row.shape != levels.shape or not ((row >= 0) & (row <= 1e3)).all():
                     raise ValueError(
-                        f"{name} needs one factor of at least 0 for each of {len(levels)} levels, "
+                        f"{name} needs one factor from 0 to 1000 for each of {len(levels)} levels, "
                         f"got {factors}"
                     )
 

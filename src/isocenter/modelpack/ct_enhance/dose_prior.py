@@ -32,7 +32,7 @@ class DosePrior:
         fractions: lowest and highest dose fraction, all equally likely on a logarithmic scale.
 
     Raises:
-        ValueError: a number is not finite, or one that must be positive is not.
+        ValueError: a number is outside of what could be meant.
     """
 
     standard_noise_hu: float = 6.3
@@ -44,11 +44,14 @@ class DosePrior:
     fractions: tuple[float, float] = (0.08, 0.6)
 
     def __post_init__(self) -> None:
-        if not np.isfinite([self.frequency_exponent, self.thickness_exponent]).all():
-            raise ValueError("the exponents of a dose prior must be finite")
+        for name in ("frequency_exponent", "thickness_exponent"):
+            if not abs(getattr(self, name)) <= 10:  # also refuses NaN
+                raise ValueError(f"{name} must be within -10 and 10, got {getattr(self, name)}")
         for name in ("standard_noise_hu", "spread", "unknown_thickness_mm", "unknown_spread"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) <= 1e4:
+                raise ValueError(
+                    f"{name} must be positive and at most 10000, got {getattr(self, name)}"
+                )
         low, high = self.fractions
         if not 0 < low < high <= 1:
             raise ValueError(f"fractions must rise within (0, 1], got {self.fractions}")

@@ -407,7 +407,7 @@ def _field_names(kind: type) -> set[str]:
 def _accepted(ranges: Mapping[str, Any]) -> AcceptedScans:
     _refuse_unknown(ranges, _field_names(AcceptedScans), "accepted")
     for name, (low, high) in ranges.items():
-        if not 0 <= low <= high < float("inf"):
+        if not 0 <= low <= high <= 1e6:
             raise ValueError(f"the accepted {name} must be a range, got {(low, high)}")
     return AcceptedScans(**{name: (low, high) for name, (low, high) in ranges.items()})
 
