@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +33,7 @@ from isocenter.modelpack.folder import (
     verify,
     write_checksums,
 )
+from isocenter.networks.restoration_unet import RestorationUNet
 
 SPACING_MM = (0.8, 0.8)
 Build = Callable[..., CtEnhancer]
@@ -480,6 +481,70 @@ def test_weights_beyond_half_precision_are_not_saved(tmp_path: Path, build_enhan
 def test_a_model_of_no_registered_kind_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused, match="no kind of model known here"):
         save_folder(IdentityEnhancer(), tmp_path / "model")  # type: ignore[arg-type]
+
+
+# a kind of its own
+
+
+class MapModel:
+    """A kind of model with one part, one setting and one table, as a new task might bring."""
+
+    def __init__(self, network: RestorationUNet, *, gain: float, table: dict[str, Any]) -> None:
+        self.network, self.gain, self.table = network, gain, table
+        self.card: dict[str, Any] = {
+            "name": "map",
+            "version": "1",
+            "intended_use": "Tests.",
+            "not_for": ["Anything else."],
+            "limits": ["Made in a test."],
+            "licence": "Apache-2.0",
+        }
+
+    def parts(self) -> dict[str, Any]:
+        return {"map": self.network}
+
+    def settings(self) -> dict[str, Any]:
+        return {"gain": self.gain}
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        return {"scale": self.table}
+
+    @classmethod
+    def from_parts(
+        cls,
+        parts: Mapping[str, Any],
+        *,
+        settings: Mapping[str, Any],
+        tables: Mapping[str, Mapping[str, Any]],
+        card: dict[str, Any],
+        weights_sha256: str,
+        device: str,
+    ) -> MapModel:
+        return cls(parts["map"], gain=settings["gain"], table=dict(tables["scale"]))
+
+
+def test_a_kind_of_its_own_needs_one_line_of_registration(
+    tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = registry.ModelKind(
+        module=__name__, name="MapModel", roles={"map": ("RestorationUNet",)}, tables=("scale",)
+    )
+    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(MapModel=MapModel))
+    network = RestorationUNet(in_channels=2, widths=(4,))
+    model = MapModel(network, gain=2.5, table={"a": 1})
+    with pytest.raises(ModelRefused, match="no kind of model known here"):
+        save_folder(model, tmp_path / "map")
+    monkeypatch.setitem(registry.KINDS, "MapModel", kind)
+    digest = save_folder(model, tmp_path / "map")
+    loaded = load(tmp_path / "map")
+    assert isinstance(loaded, MapModel)
+    assert (loaded.gain, loaded.table) == (2.5, {"a": 1})
+    assert loaded.network.config == network.config
+    assert verify(tmp_path / "map") == digest
+    with pytest.raises(ModelRefused, match="holds a MapModel, a CtEnhancer is needed"):
+        CtEnhancer.from_pretrained(tmp_path / "map")
+    with pytest.raises(ModelRefused, match="holds a CtEnhancer, a MapModel is needed"):
+        load_folder(saved, kind="MapModel")
 
 
 # the shipped model
