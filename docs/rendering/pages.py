@@ -37,7 +37,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         page = "\n\n".join([parts[0], download, *parts[1:]])
         files.append(File.generated(config, f"{stem}.md", content=page))
         for number, content in enumerate(pictures):
-            files.append(File.generated(config, _picture(stem, number), content=content))
+            files.append(File.generated(config, f"{stem}-{number}.jpeg", content=content))
     return files
 
 
@@ -71,13 +71,9 @@ def _parts(notebook: dict[str, Any], stem: str, pictures: list[bytes]) -> Iterat
         yield f"```python\n{source}\n```"
         for output in cell["outputs"]:
             data = output.get("data", {})
-            if "image/png" in data:
-                yield f"![What the cell above shows]({posixpath.basename(_picture(stem, len(pictures)))})"
-                pictures.append(base64.b64decode("".join(data["image/png"])))
+            if "image/jpeg" in data:
+                yield f"![What the cell shows]({posixpath.basename(stem)}-{len(pictures)}.jpeg)"
+                pictures.append(base64.b64decode("".join(data["image/jpeg"])))
             else:
                 text = "".join(output.get("text", data.get("text/plain", "")))
                 yield f"```text\n{text.rstrip()}\n```"
-
-
-def _picture(stem: str, number: int) -> str:
-    return f"{stem}-{number}.png"
