@@ -8,7 +8,7 @@ from typing import Any
 import griffe
 
 _ROLE = re.compile(r":(?:class|func|meth|mod|data):`(?P<name>[\w.]+)`")
-_SOURCE = re.compile(r"^Source: ", re.M)
+_SOURCE = re.compile(r"^(Sources?): ", re.M)
 _SEVERAL = re.compile(r"^ +\w+(?:, \w+)+: ", re.M)
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -19,7 +19,7 @@ class OurDocstrings(griffe.Extension):
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite one docstring before it is read."""
         if obj.docstring:
-            text = _SOURCE.sub("**Source:** ", obj.docstring.value)
+            text = _SOURCE.sub(r"**\1:** ", obj.docstring.value)
             text = _SEVERAL.sub(lambda names: names[0].replace(", ", f",{_NO_BREAK}"), text)
             obj.docstring.value = _ROLE.sub(lambda role: _link(role["name"], obj), text)
 
