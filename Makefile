@@ -46,7 +46,7 @@ types: $(READY)
 
 # The site in build/site; a link or reference that leads nowhere is an error.
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Run the notebooks and store what they show.
 notebooks: $(READY)
