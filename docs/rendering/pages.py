@@ -62,18 +62,20 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _parts(notebook: dict[str, Any], stem: str, pictures: list[bytes]) -> Iterator[str]:
-    """Markdown of each cell and each output; pictures are put into the list."""
+    """Markdown of each cell and of what it shows; pictures are put into the list."""
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             yield source
             continue
         yield f"```python\n{source}\n```"
+        text = ""
         for output in cell["outputs"]:
             data = output.get("data", {})
             if "image/jpeg" in data:
                 yield f"![What the cell shows]({posixpath.basename(stem)}-{len(pictures)}.jpeg)"
                 pictures.append(base64.b64decode("".join(data["image/jpeg"])))
             else:
-                text = "".join(output.get("text", data.get("text/plain", "")))
-                yield f"```text\n{text.rstrip()}\n```"
+                text += "".join(output.get("text", data.get("text/plain", "")))
+        if text:
+            yield f"``` {{ .text .shown }}\n{text.rstrip()}\n```"
