@@ -22,6 +22,7 @@ from pydicom.pixels.encoders import (
 )
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
@@ -90,7 +91,7 @@ def _common(
 ) -> FileDataset:
     bits_allocated, bits_stored, high_bit = bits
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = sop_class
+    meta.MediaStorageSOPClassUID = UID(sop_class)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID = sop_class
@@ -168,7 +169,7 @@ def _encode_lossless_jpeg(dataset: Dataset, frame: bytes) -> bytes:
 def _encode(dataset: Dataset, frame: bytes, transfer_syntax: str) -> bytes:
     if transfer_syntax == JPEGLosslessSV1:
         return _encode_lossless_jpeg(dataset, frame)
-    return ENCODERS[transfer_syntax].encode(
+    return ENCODERS[UID(transfer_syntax)].encode(
         frame,
         rows=dataset.Rows,
         columns=dataset.Columns,
@@ -182,7 +183,7 @@ def _encode(dataset: Dataset, frame: bytes, transfer_syntax: str) -> bytes:
 
 
 def _set_pixels(dataset: FileDataset, frames: Sequence[bytes], transfer_syntax: str) -> None:
-    dataset.file_meta.TransferSyntaxUID = transfer_syntax
+    dataset.file_meta.TransferSyntaxUID = UID(transfer_syntax)
     if transfer_syntax in (*ENCODERS, JPEGLosslessSV1):
         dataset.PixelData = encapsulate([_encode(dataset, f, transfer_syntax) for f in frames])
         dataset["PixelData"].VR = "OB"

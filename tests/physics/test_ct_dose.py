@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,15 +30,22 @@ def ellipse_hu(half_columns_mm: float, half_rows_mm: float) -> np.ndarray:
     return np.where(inside, 0.0, -1000.0)
 
 
-def noise_of(image_hu, *, realizations=24, dose_fraction=0.25, kernel=SHARP, **settings):
+def noise_of(
+    image_hu: Any,
+    *,
+    realizations: Any = 24,
+    dose_fraction: Any = 0.25,
+    kernel: Any = SHARP,
+    **settings: Any,
+) -> Any:
     """(realization, row, column)."""
-    settings = {"photons": 1e5, "geometry": GEOMETRY, "bow_tie": None} | settings
+    options: dict[str, Any] = {"photons": 1e5, "geometry": GEOMETRY, "bow_tie": None}
     stack = np.broadcast_to(image_hu, (realizations, *image_hu.shape))
-    simulator = DoseSimulator(stack, spacing_mm=SPACING_MM, **settings)
+    simulator = DoseSimulator(stack, spacing_mm=SPACING_MM, **options | settings)
     return simulator.noise_hu(dose_fraction, kernel, np.random.default_rng(5))
 
 
-def chords(shape=(1, 64, 32), largest=3.0):
+def chords(shape: Any = (1, 64, 32), largest: Any = 3.0) -> Any:
     return np.broadcast_to(np.linspace(0, largest, shape[-1], dtype=np.float32), shape)
 
 
@@ -47,7 +55,9 @@ TABLE = FanBeam(num_views=64, num_channels=32)
 @pytest.mark.parametrize("electronic_noise", [0.0, 8.0])
 @pytest.mark.parametrize("dose_fraction", [0.1, 0.5])
 @pytest.mark.parametrize("photons", [4000.0, 1e6])
-def test_added_variance_follows_the_formula(photons, dose_fraction, electronic_noise):
+def test_added_variance_follows_the_formula(
+    photons: Any, dose_fraction: Any, electronic_noise: Any
+) -> None:
     lower = LowerDose(
         photons=photons, dose_fraction=dose_fraction, electronic_noise=electronic_noise
     )
@@ -59,7 +69,7 @@ def test_added_variance_follows_the_formula(photons, dose_fraction, electronic_n
     np.testing.assert_allclose(ratio, 1, atol=tolerance)
 
 
-def test_two_dose_steps_equal_one():
+def test_two_dose_steps_equal_one() -> None:
     lines = chords((200, 64, 32))
     once = LowerDose(photons=4e4, dose_fraction=0.25)
     first = replace(once, dose_fraction=0.5)
@@ -72,7 +82,7 @@ def test_two_dose_steps_equal_one():
     np.testing.assert_allclose(expected, once.added_variance(lines, TABLE), rtol=1e-6)
 
 
-def test_two_dose_steps_equal_one_where_few_photons_arrive():
+def test_two_dose_steps_equal_one_where_few_photons_arrive() -> None:
     lines = np.full((100, 64, 32), 4.0, dtype=np.float32)
     once = LowerDose(photons=6000.0, dose_fraction=0.25, electronic_noise=0.0, bow_tie=None)
     rng = np.random.default_rng(2)
@@ -82,18 +92,18 @@ def test_two_dose_steps_equal_one_where_few_photons_arrive():
     assert (first + second).std() == pytest.approx(quarter.std(), rel=0.03)
 
 
-def test_starved_rays_stay_finite():
+def test_starved_rays_stay_finite() -> None:
     lower = LowerDose(photons=1000.0, dose_fraction=0.01)
     noise = lower.added_noise(chords(largest=15.0), TABLE, np.random.default_rng(3))
     assert np.isfinite(noise).all()
 
 
-def test_full_dose_adds_nothing():
+def test_full_dose_adds_nothing() -> None:
     noise = noise_of(ellipse_hu(40, 40), realizations=1, dose_fraction=1.0)
     assert not noise.any()
 
 
-def test_image_noise_grows_as_dose_falls():
+def test_image_noise_grows_as_dose_falls() -> None:
     image = ellipse_hu(45, 45)
     center = (slice(None), slice(30, 50), slice(30, 50))
     half = noise_of(image, dose_fraction=0.5, electronic_noise=0.0)[center].std()
@@ -101,7 +111,7 @@ def test_image_noise_grows_as_dose_falls():
     assert quarter / half == pytest.approx(np.sqrt(3), rel=0.05)
 
 
-def test_image_noise_matches_the_formula_of_filtered_backprojection():
+def test_image_noise_matches_the_formula_of_filtered_backprojection() -> None:
     """Variance at the isocenter: sum of the squared filter over views, Kak & Slaney 5.2."""
     image, photons, radius_mm = ellipse_hu(50, 50), 2e5, 50
     noise = noise_of(image, photons=photons, electronic_noise=0.0, realizations=40)
@@ -118,20 +128,20 @@ def test_image_noise_matches_the_formula_of_filtered_backprojection():
     assert measured == pytest.approx(expected, rel=0.06)
 
 
-def test_noise_spectrum_rises_like_a_ramp_and_rolls_off():
+def test_noise_spectrum_rises_like_a_ramp_and_rolls_off() -> Any:
     noise = noise_of(ellipse_hu(60, 60), realizations=32)[:, 24:56, 24:56]
     power = (np.abs(np.fft.fft2(noise - noise.mean((1, 2), keepdims=True))) ** 2).mean(0)
     frequency = np.fft.fftfreq(32, SPACING_MM[0])
     radius = np.hypot(frequency[:, None], frequency)
 
-    def level(low, high):
+    def level(low: Any, high: Any) -> Any:
         return power[(radius >= low) & (radius < high)].mean()
 
     assert level(0.10, 0.12) / level(0.05, 0.06) == pytest.approx(2, rel=0.3)
     assert level(0.28, 0.31) < 0.5 * level(0.15, 0.18)
 
 
-def test_noise_of_a_wide_body_lies_in_horizontal_streaks():
+def test_noise_of_a_wide_body_lies_in_horizontal_streaks() -> None:
     wide = noise_of(ellipse_hu(62, 30), realizations=16, current_modulation=0.0)
     center = wide[:, 32:48, 32:48]
     along = np.diff(center, axis=2).var()
@@ -142,10 +152,10 @@ def test_noise_of_a_wide_body_lies_in_horizontal_streaks():
     assert np.diff(center, axis=1).var() / np.diff(center, axis=2).var() < 0.85 * across / along
 
 
-def test_bow_tie_moves_noise_outwards():
+def test_bow_tie_moves_noise_outwards() -> Any:
     image = ellipse_hu(60, 60)
 
-    def edge_over_center(bow_tie):
+    def edge_over_center(bow_tie: Any) -> Any:
         noise = noise_of(image, bow_tie=bow_tie)
         return noise[:, 36:44, 8:14].std() / noise[:, 36:44, 36:44].std()
 
@@ -153,7 +163,7 @@ def test_bow_tie_moves_noise_outwards():
     assert edge_over_center(bow_tie) > 1.2 * edge_over_center(None)
 
 
-def test_neighbouring_slices_correlate_as_asked():
+def test_neighbouring_slices_correlate_as_asked() -> None:
     noise = noise_of(ellipse_hu(50, 50), realizations=30, slice_correlation=0.4)
     independent = noise_of(ellipse_hu(50, 50), realizations=30)
     middle = noise[:, 25:55, 25:55].reshape(30, -1)
@@ -162,7 +172,7 @@ def test_neighbouring_slices_correlate_as_asked():
     assert noise.std() == pytest.approx(independent.std(), rel=0.05)
 
 
-def test_photon_number_is_found_from_a_noise_level():
+def test_photon_number_is_found_from_a_noise_level() -> None:
     image = ellipse_hu(50, 40)
     simulator = DoseSimulator(image, spacing_mm=SPACING_MM, geometry=GEOMETRY, electronic_noise=0.0)
     mask = image > -100
@@ -172,7 +182,7 @@ def test_photon_number_is_found_from_a_noise_level():
     assert added == pytest.approx(13.0 * np.sqrt(3), rel=0.1)
 
 
-def test_realizations_are_independent_draws():
+def test_realizations_are_independent_draws() -> None:
     simulator = DoseSimulator(ellipse_hu(50, 50), spacing_mm=SPACING_MM, geometry=GEOMETRY)
     noise = simulator.noise_hu(0.25, SHARP, np.random.default_rng(6), realizations=5)
     assert noise.shape == (5, SIZE, SIZE)
@@ -180,7 +190,7 @@ def test_realizations_are_independent_draws():
     assert np.abs(correlation - np.eye(5)).max() < 0.1
 
 
-def test_sharper_kernels_are_noisier():
+def test_sharper_kernels_are_noisier() -> None:
     image = ellipse_hu(50, 50)
     levels = [
         noise_of(image, realizations=2, kernel=kernel)[:, 30:50, 30:50].std()
@@ -189,7 +199,7 @@ def test_sharper_kernels_are_noisier():
     assert levels == sorted(levels)
 
 
-def test_coarse_line_integrals_are_close_to_fine_ones():
+def test_coarse_line_integrals_are_close_to_fine_ones() -> None:
     image = ellipse_hu(55, 40)[:, 1:]  # odd size: needs padding
     fine, coarse = (
         DoseSimulator(image, spacing_mm=SPACING_MM, geometry=GEOMETRY, coarseness=step)
@@ -198,8 +208,8 @@ def test_coarse_line_integrals_are_close_to_fine_ones():
     assert np.abs(fine.line_integrals - coarse.line_integrals).mean() < 0.03
 
 
-def test_same_generator_same_scan():
-    settings = {
+def test_same_generator_same_scan() -> None:
+    settings: dict[str, Any] = {
         "spacing_mm": SPACING_MM,
         "dose_fraction": 0.3,
         "kernel": KERNELS["B30f"],
@@ -224,18 +234,18 @@ def test_same_generator_same_scan():
         ({"electronic_noise": -1.0}, "electronic_noise"),
     ],
 )
-def test_impossible_doses_are_refused(change, part):
+def test_impossible_doses_are_refused(change: Any, part: Any) -> None:
     with pytest.raises(ValueError, match=part):
         LowerDose(**({"photons": 1e5, "dose_fraction": 0.5} | change))
 
 
-def test_images_with_holes_are_refused():
+def test_images_with_holes_are_refused() -> None:
     image = ellipse_hu(40, 40)
     image[0, 0] = np.nan
     with pytest.raises(ValueError, match="finite"):
         DoseSimulator(image, spacing_mm=SPACING_MM)
 
 
-def test_unknown_kernels_are_named():
+def test_unknown_kernels_are_named() -> None:
     with pytest.raises(ValueError, match="B30f"):
         noise_of(ellipse_hu(40, 40), realizations=1, kernel="X99")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pydicom
 import pytest
@@ -20,7 +22,7 @@ def image_hu(dataset: pydicom.Dataset) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def noises(data_folder) -> tuple[np.ndarray, np.ndarray, float]:
+def noises(data_folder: Any) -> tuple[np.ndarray, np.ndarray, float]:
     """Real and simulated noise in the middle of the body, and the pixel size."""
     folder = data_folder / "ct" / "real_low_dose" / "D45f_3mm"
     full, quarter = (pydicom.dcmread(folder / dose / "0003.dcm") for dose in ("full", "quarter"))
@@ -42,19 +44,19 @@ def mean_frequency_per_mm(noise: np.ndarray, pixel_mm: float) -> float:
     return float((np.hypot(rows[:, None], columns) * power).sum() / power.sum())
 
 
-def test_noise_level_is_within_15_percent(noises):
+def test_noise_level_is_within_15_percent(noises: Any) -> None:
     real, simulated, _ = noises
     assert simulated.std() == pytest.approx(real.std(), rel=0.15)
 
 
-def test_noise_texture_is_within_15_percent(noises):
+def test_noise_texture_is_within_15_percent(noises: Any) -> None:
     real, simulated, pixel_mm = noises
     expected = mean_frequency_per_mm(real, pixel_mm)
     assert mean_frequency_per_mm(simulated, pixel_mm) == pytest.approx(expected, rel=0.15)
 
 
-def test_noise_streaks_run_the_same_way(noises):
-    def side_to_side(noise):
+def test_noise_streaks_run_the_same_way(noises: Any) -> Any:
+    def side_to_side(noise: Any) -> Any:
         return np.diff(noise, axis=0).var() / np.diff(noise, axis=1).var()
 
     real, simulated, _ = noises

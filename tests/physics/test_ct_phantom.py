@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,8 +16,8 @@ def torso() -> np.ndarray:
     return body_phantom(0, shape=SHAPE, spacing_mm=SPACING_MM)
 
 
-def test_torso_holds_the_tissues_of_a_chest(torso):
-    def share(low, high):
+def test_torso_holds_the_tissues_of_a_chest(torso: Any) -> Any:
+    def share(low: Any, high: Any) -> Any:
         return np.mean((torso > low) & (torso < high))
 
     assert torso.dtype == np.float32
@@ -28,7 +30,7 @@ def test_torso_holds_the_tissues_of_a_chest(torso):
     assert share(400, 1200) > 0.003  # bone
 
 
-def test_same_seed_same_person_at_any_resolution(torso):
+def test_same_seed_same_person_at_any_resolution(torso: Any) -> None:
     again = body_phantom(0, shape=SHAPE, spacing_mm=SPACING_MM)
     np.testing.assert_array_equal(again, torso)
     fine = body_phantom(0, shape=(3, 256, 256), spacing_mm=(3.0, 1.485, 1.485))
@@ -36,30 +38,30 @@ def test_same_seed_same_person_at_any_resolution(torso):
     assert np.median(np.abs(averaged - torso)) < 5
 
 
-def test_another_seed_is_another_person(torso):
+def test_another_seed_is_another_person(torso: Any) -> None:
     other = body_phantom(1, shape=SHAPE, spacing_mm=SPACING_MM)
     assert np.mean(np.abs(other - torso) > 50) > 0.1
 
 
-def test_anatomy_changes_smoothly_from_slice_to_slice():
+def test_anatomy_changes_smoothly_from_slice_to_slice() -> Any:
     near = body_phantom(0, shape=(3, 128, 128), spacing_mm=(1.0, 2.97, 2.97))
     far = body_phantom(0, shape=(3, 128, 128), spacing_mm=(12.0, 2.97, 2.97))
 
-    def step(volume):
+    def step(volume: Any) -> Any:
         return np.abs(np.diff(volume, axis=0)).mean()
 
     assert 0 < 3 * step(near) < step(far)
 
 
-def test_arms_lie_beside_the_body():
-    wide = {"shape": (1, 128, 192), "spacing_mm": (3.0, 2.97, 2.97)}
+def test_arms_lie_beside_the_body() -> None:
+    wide: dict[str, Any] = {"shape": (1, 128, 192), "spacing_mm": (3.0, 2.97, 2.97)}
     with_arms, without = (body_phantom(0, arms=arms, **wide) for arms in (True, False))
     changed = np.abs(with_arms - without)[0].max(axis=0) > 100
     assert changed[:40].any()
     assert not changed[60:130].any()
 
 
-def test_low_dose_scan_has_the_asked_noise():
+def test_low_dose_scan_has_the_asked_noise() -> None:
     low, full = low_dose_phantom(
         0, num_slices=2, size=128, dose_fraction=0.25, full_dose_noise_hu=12
     )
@@ -71,6 +73,6 @@ def test_low_dose_scan_has_the_asked_noise():
     assert (low.array - full.array)[tissue].mean() == pytest.approx(0, abs=2)
 
 
-def test_impossible_sizes_are_refused():
+def test_impossible_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="three sizes"):
         body_phantom(0, shape=(0, 8, 8))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -39,7 +40,9 @@ def cylinder(
         ((12, 12), (4.0, 4.0), {"num_views": 11}),
     ],
 )
-def test_backprojection_is_the_adjoint_of_projection(shape, spacing_mm, changes):
+def test_backprojection_is_the_adjoint_of_projection(
+    shape: Any, spacing_mm: Any, changes: Any
+) -> None:
     geometry = replace(TINY, **changes)
     torch.manual_seed(0)
     image = torch.randn(2, 1, *shape, dtype=torch.float64)
@@ -49,11 +52,11 @@ def test_backprojection_is_the_adjoint_of_projection(shape, spacing_mm, changes)
     assert there.item() == pytest.approx(back.item(), rel=1e-10)
 
 
-def test_projection_and_reconstruction_are_linear():
+def test_projection_and_reconstruction_are_linear() -> Any:
     torch.manual_seed(1)
     a, b = torch.randn(2, 1, 1, 16, 16, dtype=torch.float64)
 
-    def there_and_back(image):
+    def there_and_back(image: Any) -> Any:
         sinogram = project(image, TINY, (4.0, 4.0))
         return filtered_backprojection(sinogram, TINY, shape=(16, 16), spacing_mm=(4.0, 4.0))
 
@@ -62,7 +65,7 @@ def test_projection_and_reconstruction_are_linear():
     )
 
 
-def test_gradients_agree_with_finite_differences():
+def test_gradients_agree_with_finite_differences() -> None:
     torch.manual_seed(2)
     image = torch.randn(1, 1, 6, 6, dtype=torch.float64, requires_grad=True)
     geometry = FanBeam.covering(40, pitch_at_isocenter_mm=6.0, num_views=8)
@@ -75,13 +78,13 @@ def test_gradients_agree_with_finite_differences():
     assert torch.autograd.gradcheck(lambda x: backproject(x, geometry, shape, spacing_mm), sinogram)
 
 
-def test_images_of_a_batch_do_not_mix():
+def test_images_of_a_batch_do_not_mix() -> None:
     images = torch.cat([cylinder(20), cylinder(35, column_mm=10)])
     together = project(images, GEOMETRY, SPACING_MM)
     torch.testing.assert_close(together[1:], project(images[1:], GEOMETRY, SPACING_MM))
 
 
-def test_line_integrals_of_a_cylinder_are_its_chords():
+def test_line_integrals_of_a_cylinder_are_its_chords() -> None:
     row_mm, column_mm, radius_mm = 11.0, -17.0, 30.0
     sinogram = project(
         cylinder(radius_mm, row_mm=row_mm, column_mm=column_mm), GEOMETRY, SPACING_MM
@@ -101,7 +104,9 @@ def test_line_integrals_of_a_cylinder_are_its_chords():
 @pytest.mark.parametrize("kernel", [RAMP, KERNELS["B30f"], KERNELS["B70f"]])
 @pytest.mark.parametrize(("row_mm", "column_mm"), [(0.0, 0.0), (14.0, -20.0)])
 @pytest.mark.parametrize("rotation_center_mm", [(0.0, 0.0), (-10.0, 6.0)])
-def test_water_stays_zero_hu(kernel, row_mm, column_mm, rotation_center_mm):
+def test_water_stays_zero_hu(
+    kernel: Any, row_mm: Any, column_mm: Any, rotation_center_mm: Any
+) -> None:
     geometry = replace(GEOMETRY, rotation_center_mm=rotation_center_mm)
     image = cylinder(36, row_mm=row_mm, column_mm=column_mm)
     sinogram = project(image, geometry, SPACING_MM)
@@ -114,7 +119,7 @@ def test_water_stays_zero_hu(kernel, row_mm, column_mm, rotation_center_mm):
     assert (hu[outside].mean() + 1000).abs() < 2.0
 
 
-def test_every_geometry_reconstructs_the_same_image():
+def test_every_geometry_reconstructs_the_same_image() -> None:
     image = cylinder(30, column_mm=8)
     variants = [
         GEOMETRY,
@@ -129,12 +134,12 @@ def test_every_geometry_reconstructs_the_same_image():
         assert (again[0, 0][inside] / WATER - 1).abs().mean() < 0.01
 
 
-def test_covering_sees_the_asked_circle():
+def test_covering_sees_the_asked_circle() -> None:
     geometry = FanBeam.covering(320)
     assert 320 <= geometry.field_of_view_mm < 325
 
 
-def test_kernel_keeps_low_frequencies_and_rolls_off():
+def test_kernel_keeps_low_frequencies_and_rolls_off() -> None:
     frequency = torch.linspace(0, 1.5, 50)
     for kernel in KERNELS.values():
         response = kernel.response(frequency)
@@ -158,12 +163,12 @@ def test_kernel_keeps_low_frequencies_and_rolls_off():
         ),
     ],
 )
-def test_refusals_say_what_is_accepted(make, part):
+def test_refusals_say_what_is_accepted(make: Any, part: Any) -> None:
     with pytest.raises(ValueError, match=part):
         make()
 
 
-def test_view_angles_go_once_around():
+def test_view_angles_go_once_around() -> None:
     angles = replace(TINY, first_view_deg=90.0).view_angles_rad()
     assert angles[0] == pytest.approx(math.pi / 2)
     assert angles[-1] - angles[0] == pytest.approx(2 * math.pi * (1 - 1 / TINY.num_views))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ def slice_with_outside(value: int, *, inside: int = 30) -> NDArray:
 
 
 @pytest.mark.parametrize("vr", ["SS", "US"])
-def test_named_padding_of_either_sign_in_signed_pixels(write_classic_ct, vr):
+def test_named_padding_of_either_sign_in_signed_pixels(write_classic_ct: Any, vr: Any) -> None:
     def edit(dataset: Dataset, _: int) -> None:
         dataset.add_new("PixelPaddingValue", vr, -2000 if vr == "SS" else 63536)
 
@@ -33,7 +35,7 @@ def test_named_padding_of_either_sign_in_signed_pixels(write_classic_ct, vr):
     np.testing.assert_array_equal(open_ct_series(scan.folder).valid(0), circle())
 
 
-def test_negative_padding_in_unsigned_pixels(write_classic_ct):
+def test_negative_padding_in_unsigned_pixels(write_classic_ct: Any) -> None:
     def edit(dataset: Dataset, _: int) -> None:
         dataset.add_new("PixelPaddingValue", "SS", -2000)
 
@@ -42,7 +44,7 @@ def test_negative_padding_in_unsigned_pixels(write_classic_ct):
     np.testing.assert_array_equal(open_ct_series(scan.folder).valid(0), circle())
 
 
-def test_named_range_of_padding(write_enhanced_ct):
+def test_named_range_of_padding(write_enhanced_ct: Any) -> None:
     stored = slice_with_outside(-2000)
     stored[0, 0, :3] = -1990
     stored[0, 20, 20] = -1995
@@ -57,19 +59,23 @@ def test_named_range_of_padding(write_enhanced_ct):
 
 
 @pytest.mark.parametrize(("outside", "intercept"), [(-2000, -1024), (0, -1024), (24, -1024)])
-def test_constant_outside_of_the_circle_without_a_name(write_classic_ct, outside, intercept):
+def test_constant_outside_of_the_circle_without_a_name(
+    write_classic_ct: Any, outside: Any, intercept: Any
+) -> None:
     stored = slice_with_outside(outside, inside=1000)
     stored[0, 20, 20] = outside  # the same value inside is a measurement
     scan = write_classic_ct(stored=stored, intercept=intercept)
     np.testing.assert_array_equal(open_ct_series(scan.folder).valid(0), circle())
 
 
-def test_named_padding_that_is_not_there_does_not_hide_the_circle(write_classic_ct):
+def test_named_padding_that_is_not_there_does_not_hide_the_circle(write_classic_ct: Any) -> None:
     scan = write_classic_ct(stored=slice_with_outside(0, inside=1000), padding=-2000)
     np.testing.assert_array_equal(open_ct_series(scan.folder).valid(0), circle())
 
 
-def test_everything_is_measured_where_corners_differ_or_are_not_air(write_classic_ct, tmp_path):
+def test_everything_is_measured_where_corners_differ_or_are_not_air(
+    write_classic_ct: Any, tmp_path: Any
+) -> None:
     water = write_classic_ct(folder=tmp_path / "a", stored=slice_with_outside(1024))
     assert open_ct_series(water.folder).valid(0).all()
     stored = slice_with_outside(0, inside=1000)
@@ -89,5 +95,7 @@ def test_everything_is_measured_where_corners_differ_or_are_not_air(write_classi
         (200, None, True, 8, (-56, -56)),
     ],
 )
-def test_padding_wraps_into_the_sign_of_the_image(value, limit, signed, bits, expected):
+def test_padding_wraps_into_the_sign_of_the_image(
+    value: Any, limit: Any, signed: Any, bits: Any, expected: Any
+) -> None:
     assert wrapped_padding(value, limit, signed=signed, bits_allocated=bits) == expected

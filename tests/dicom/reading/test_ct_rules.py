@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import generate_uid
+from pydicom.uid import UID, generate_uid
 
 from isocenter.core.errors import SeriesChoiceNeeded, UnreadableInput, UnsuitableScan
 from isocenter.dicom.reading import series as series_module
@@ -16,14 +17,14 @@ from isocenter.dicom.reading.open import find_series, open_ct_series, read_volum
 
 
 @pytest.fixture(autouse=True)
-def _no_pixel_is_decoded(monkeypatch):
+def _no_pixel_is_decoded(monkeypatch: Any) -> None:
     def decode(*_: object, **__: object) -> None:
         raise AssertionError("a pixel was decoded before the refusal")
 
     monkeypatch.setattr(series_module, "decode_frame", decode)
 
 
-def refusal(folder, **options) -> UnsuitableScan:
+def refusal(folder: Any, **options: Any) -> UnsuitableScan:
     """The refusal of a folder, checked to be fit for a log."""
     with pytest.raises(UnsuitableScan) as info:
         open_ct_series(folder, **options)
@@ -35,7 +36,7 @@ def refusal(folder, **options) -> UnsuitableScan:
     return info.value
 
 
-def setting(**values):
+def setting(**values: Any) -> Any:
     """An edit that sets elements of every image; None deletes."""
 
     def edit(dataset: Dataset, _: int) -> None:
@@ -48,7 +49,7 @@ def setting(**values):
     return edit
 
 
-def only_image(number: int, **values):
+def only_image(number: int, **values: Any) -> Any:
     """The same for one image."""
 
     def edit(dataset: Dataset, index: int) -> None:
@@ -98,7 +99,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("reason", "values", "words"), CASES, ids=lambda v: str(v)[:50])
-def test_refuses_in_words(write_classic_ct, reason, values, words):
+def test_refuses_in_words(write_classic_ct: Any, reason: Any, values: Any, words: Any) -> None:
     scan = write_classic_ct(shape=(1, 8, 8))
     _rewrite(scan.files[0], values)
     error = refusal(scan.folder)
@@ -110,7 +111,7 @@ def test_refuses_in_words(write_classic_ct, reason, values, words):
     assert summary.why_not == str(error)
 
 
-def _rewrite(path, values) -> None:
+def _rewrite(path: Any, values: Any) -> None:
     """Change elements without the checks of an ordinary writer."""
     from pydicom import config, dcmread
 
@@ -120,7 +121,7 @@ def _rewrite(path, values) -> None:
     try:
         setting(**values)(dataset, 0)
         if values.get("SOPInstanceUID") == "":
-            dataset.file_meta.MediaStorageSOPInstanceUID = "1.2"
+            dataset.file_meta.MediaStorageSOPInstanceUID = UID("1.2")
         dataset.save_as(path, enforce_file_format=False)
     finally:
         config.settings.writing_validation_mode = previous
@@ -139,14 +140,16 @@ def _rewrite(path, values) -> None:
     ],
     ids=lambda v: str(v)[:40],
 )
-def test_refuses_mixtures(write_classic_ct, reason, values, words):
+def test_refuses_mixtures(write_classic_ct: Any, reason: Any, values: Any, words: Any) -> None:
     scan = write_classic_ct(edit=only_image(2, **values))
     error = refusal(scan.folder)
     assert error.reason == reason
     assert words in str(error)
 
 
-def test_refuses_mixed_kinds_and_copies_that_differ(write_classic_ct, write_enhanced_ct, tmp_path):
+def test_refuses_mixed_kinds_and_copies_that_differ(
+    write_classic_ct: Any, write_enhanced_ct: Any, tmp_path: Any
+) -> None:
     both = tmp_path / "both"
     write_classic_ct(folder=both)
     write_enhanced_ct(folder=both)
@@ -157,7 +160,7 @@ def test_refuses_mixed_kinds_and_copies_that_differ(write_classic_ct, write_enha
     assert refusal(twice.folder).reason == "identity"
 
 
-def test_refuses_several_phases(write_classic_ct, write_enhanced_ct):
+def test_refuses_several_phases(write_classic_ct: Any, write_enhanced_ct: Any) -> None:
     positions = np.zeros((6, 3))
     positions[:, 2] = [0, 2, 4, 0, 2, 4]
     for write in (write_classic_ct, write_enhanced_ct):
@@ -166,7 +169,7 @@ def test_refuses_several_phases(write_classic_ct, write_enhanced_ct):
         assert "3 of 6" in str(error)
 
 
-def test_refuses_a_tilted_gantry_unless_a_single_slice(write_classic_ct):
+def test_refuses_a_tilted_gantry_unless_a_single_slice(write_classic_ct: Any) -> None:
     tilt = np.radians(15)
     orientation = (1, 0, 0, 0, np.cos(tilt), -np.sin(tilt))
     positions = np.zeros((5, 3))
@@ -178,7 +181,7 @@ def test_refuses_a_tilted_gantry_unless_a_single_slice(write_classic_ct):
     assert len(open_ct_series(scan.files[0])) == 1
 
 
-def test_refuses_missing_slices_and_offers_the_largest_even_run(write_classic_ct):
+def test_refuses_missing_slices_and_offers_the_largest_even_run(write_classic_ct: Any) -> None:
     positions = np.zeros((20, 3))
     positions[:, 2] = np.arange(20) * 2.5
     positions[6:, 2] += 2.5  # one slice missing after the sixth
@@ -193,7 +196,7 @@ def test_refuses_missing_slices_and_offers_the_largest_even_run(write_classic_ct
     assert series.notes == ("6 slices outside the largest even run of 14 were left out.",)
 
 
-def test_uneven_steps_end_a_run(write_enhanced_ct):
+def test_uneven_steps_end_a_run(write_enhanced_ct: Any) -> None:
     positions = np.zeros((12, 3))
     positions[:, 2] = np.r_[np.arange(4) * 5.0, 15 + np.arange(1, 9)]
     scan = write_enhanced_ct(shape=(12, 8, 8), positions_mm=positions)
@@ -203,14 +206,16 @@ def test_uneven_steps_end_a_run(write_enhanced_ct):
     assert series.frame_number(0) == 3
 
 
-def test_slow_drift_of_steps_is_uneven(write_classic_ct):
+def test_slow_drift_of_steps_is_uneven(write_classic_ct: Any) -> None:
     positions = np.zeros((30, 3))
     positions[:, 2] = np.cumsum(np.linspace(1.0, 1.5, 30))
     scan = write_classic_ct(shape=(30, 8, 8), positions_mm=positions)
     assert refusal(scan.folder).reason == "uneven_slices"
 
 
-def test_refuses_what_our_model_made_but_evaluation_reads_it(write_classic_ct, monkeypatch):
+def test_refuses_what_our_model_made_but_evaluation_reads_it(
+    write_classic_ct: Any, monkeypatch: Any
+) -> None:
     def edit(dataset: Dataset, _: int) -> None:
         code = Dataset()
         code.CodeValue, code.CodingSchemeDesignator = "DLNR", "99ISOCENTER"
@@ -223,7 +228,7 @@ def test_refuses_what_our_model_made_but_evaluation_reads_it(write_classic_ct, m
     assert read_volume(scan.folder).array.shape == scan.stored.shape
 
 
-def test_a_software_phantom_may_be_worked_on(write_classic_ct):
+def test_a_software_phantom_may_be_worked_on(write_classic_ct: Any) -> None:
     edit = setting(SyntheticData="YES", QualityControlSubject="YES")
     assert len(open_ct_series(write_classic_ct(edit=edit).folder)) == 5
 
@@ -239,7 +244,9 @@ def test_a_software_phantom_may_be_worked_on(write_classic_ct):
     ],
     ids=str,
 )
-def test_impossible_numbers_are_unreadable(write_classic_ct, write_enhanced_ct, values):
+def test_impossible_numbers_are_unreadable(
+    write_classic_ct: Any, write_enhanced_ct: Any, values: Any
+) -> None:
     write = write_enhanced_ct if "NumberOfFrames" in values else write_classic_ct
     scan = write(shape=(2, 8, 8))
     for path in scan.files:
@@ -248,7 +255,9 @@ def test_impossible_numbers_are_unreadable(write_classic_ct, write_enhanced_ct, 
         open_ct_series(scan.folder)
 
 
-def test_enhanced_ct_without_rescale_or_with_a_localizer_is_refused(write_enhanced_ct, tmp_path):
+def test_enhanced_ct_without_rescale_or_with_a_localizer_is_refused(
+    write_enhanced_ct: Any, tmp_path: Any
+) -> None:
     def no_rescale(dataset: Dataset, _: int) -> None:
         del dataset.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence
 
@@ -264,14 +273,16 @@ def test_enhanced_ct_without_rescale_or_with_a_localizer_is_refused(write_enhanc
     )
 
 
-def test_unknown_transfer_syntax_is_refused(write_classic_ct):
+def test_unknown_transfer_syntax_is_refused(write_classic_ct: Any) -> None:
     scan = write_classic_ct(shape=(1, 8, 8))
     data = scan.files[0].read_bytes()
     scan.files[0].write_bytes(data.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.77"))
     assert refusal(scan.folder).reason == "transfer_syntax"
 
 
-def test_truncated_files_are_refused_before_any_work(write_classic_ct, write_enhanced_ct):
+def test_truncated_files_are_refused_before_any_work(
+    write_classic_ct: Any, write_enhanced_ct: Any
+) -> None:
     scan = write_classic_ct(seed=1)
     data = scan.files[2].read_bytes()
     scan.files[2].write_bytes(data[:-100])
@@ -284,7 +295,7 @@ def test_truncated_files_are_refused_before_any_work(write_classic_ct, write_enh
         open_ct_series(scan.folder)
 
 
-def test_nothing_to_read(tmp_path):
+def test_nothing_to_read(tmp_path: Any) -> None:
     with pytest.raises(UnreadableInput, match="does not exist"):
         open_ct_series(tmp_path / "absent")
     with pytest.raises(UnreadableInput, match="no DICOM file"):
@@ -294,15 +305,15 @@ def test_nothing_to_read(tmp_path):
         open_ct_series(tmp_path / "text")
 
 
-def cut_short(file):
+def cut_short(file: Any) -> None:
     file.write_bytes(file.read_bytes()[:700])
 
 
-def filled_with_noise(file):
+def filled_with_noise(file: Any) -> None:
     file.write_bytes(b"\0" * 128 + b"DICM" + generate_uid().encode() * 3)
 
 
-def emptied(file):
+def emptied(file: Any) -> None:
     file.write_bytes(b"")
 
 
@@ -310,7 +321,9 @@ DAMAGES = [cut_short, filled_with_noise, emptied]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_at_the_end_is_not_dropped_in_silence(write_classic_ct, damage):
+def test_a_damaged_file_at_the_end_is_not_dropped_in_silence(
+    write_classic_ct: Any, damage: Any
+) -> None:
     scan = write_classic_ct(shuffle=False)
     damage(scan.files[-1])
     error = refusal(scan.folder)
@@ -326,7 +339,9 @@ def test_a_damaged_file_at_the_end_is_not_dropped_in_silence(write_classic_ct, d
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_in_the_middle_is_named_as_the_cause_of_the_gap(write_classic_ct, damage):
+def test_a_damaged_file_in_the_middle_is_named_as_the_cause_of_the_gap(
+    write_classic_ct: Any, damage: Any
+) -> None:
     scan = write_classic_ct(shuffle=False)
     for file in scan.files[1:3]:
         damage(file)
@@ -336,7 +351,9 @@ def test_a_damaged_file_in_the_middle_is_named_as_the_cause_of_the_gap(write_cla
     assert "--largest-run" in str(error)
 
 
-def test_damaged_files_among_several_series_are_told_but_refuse_none(write_classic_ct, tmp_path):
+def test_damaged_files_among_several_series_are_told_but_refuse_none(
+    write_classic_ct: Any, tmp_path: Any
+) -> None:
     folder = tmp_path / "flat"
     for seed in (1, 2):
         scan = write_classic_ct(folder=tmp_path / str(seed), seed=seed)
@@ -348,7 +365,7 @@ def test_damaged_files_among_several_series_are_told_but_refuse_none(write_class
     assert "1 file was damaged" in open_ct_series(folder, series="2").notes[0]
 
 
-def test_what_was_never_an_image_is_no_damage(write_classic_ct, tmp_path):
+def test_what_was_never_an_image_is_no_damage(write_classic_ct: Any, tmp_path: Any) -> None:
     scan = write_classic_ct()
     for name, content in (
         ("README", b"about this disc"),
@@ -364,7 +381,9 @@ def test_what_was_never_an_image_is_no_damage(write_classic_ct, tmp_path):
     assert open_ct_series(scan.folder).notes == ()
 
 
-def test_many_series_are_listed_in_short_those_that_fit_first(write_classic_ct, tmp_path):
+def test_many_series_are_listed_in_short_those_that_fit_first(
+    write_classic_ct: Any, tmp_path: Any
+) -> None:
     def scout(dataset: Dataset, _: int) -> None:
         dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
 
@@ -384,6 +403,6 @@ def test_many_series_are_listed_in_short_those_that_fit_first(write_classic_ct, 
     assert len(lines) == 22
 
 
-def test_a_wrong_run_is_a_mistake_of_the_caller(tmp_path):
+def test_a_wrong_run_is_a_mistake_of_the_caller(tmp_path: Any) -> None:
     with pytest.raises(ValueError, match='"all" or "largest"'):
-        open_ct_series(tmp_path, run="longest")
+        open_ct_series(tmp_path, run=cast(Any, "longest"))

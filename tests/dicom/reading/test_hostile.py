@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,8 +120,8 @@ def outcomes_of(sources: list[bytes], path: Path, *, count: int) -> Iterator[str
 
 
 def test_200_variants_of_all_transfer_syntaxes(
-    write_classic_ct, write_enhanced_ct, transfer_syntaxes, tmp_path
-):
+    write_classic_ct: Any, write_enhanced_ct: Any, transfer_syntaxes: Any, tmp_path: Any
+) -> None:
     sources = []
     for syntax in transfer_syntaxes:
         for seed, write in ((1, write_classic_ct), (2, write_enhanced_ct)):
@@ -132,7 +133,7 @@ def test_200_variants_of_all_transfer_syntaxes(
 
 
 @pytest.mark.real_data
-def test_200_variants_of_a_real_file(data_folder, tmp_path):
+def test_200_variants_of_a_real_file(data_folder: Any, tmp_path: Any) -> None:
     folder = data_folder / "ct" / "train" / "lidc_0001_run0"
     source = sorted(folder.glob("*.dcm"))[0].read_bytes()
     outcomes = list(outcomes_of([source], tmp_path / "variant.dcm", count=NUM_VARIANTS))
@@ -140,7 +141,7 @@ def test_200_variants_of_a_real_file(data_folder, tmp_path):
     assert len(outcomes) - outcomes.count("read") > 60
 
 
-def test_random_bytes_behind_a_dicom_start(tmp_path):
+def test_random_bytes_behind_a_dicom_start(tmp_path: Any) -> None:
     for variant in range(40):
         rng = np.random.default_rng(variant)
         path = tmp_path / "random.dcm"
@@ -149,7 +150,7 @@ def test_random_bytes_behind_a_dicom_start(tmp_path):
 
 
 @pytest.mark.parametrize("depth", [50, 900, 20_000])
-def test_deep_sequences(write_classic_ct, depth):
+def test_deep_sequences(write_classic_ct: Any, depth: Any) -> None:
     scan = write_classic_ct(shape=(1, 8, 8))
     data = scan.files[0].read_bytes()
     start = _elements_start(data)
@@ -161,7 +162,7 @@ def test_deep_sequences(write_classic_ct, depth):
     assert read_fully(scan.files[0]) in ("read", "UnreadableInput")
 
 
-def test_deflated_bomb_is_refused(write_classic_ct, monkeypatch):
+def test_deflated_bomb_is_refused(write_classic_ct: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(parsing, "MAX_INFLATED_BYTES", 2**20)
     scan = write_classic_ct(shape=(1, 8, 8), transfer_syntax=DeflatedExplicitVRLittleEndian)
     data = scan.files[0].read_bytes()
@@ -173,7 +174,7 @@ def test_deflated_bomb_is_refused(write_classic_ct, monkeypatch):
         open_ct_series(scan.folder)
 
 
-def test_endless_header_is_refused(write_classic_ct, monkeypatch):
+def test_endless_header_is_refused(write_classic_ct: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(parsing, "MAX_READS", 1000)
     scan = write_classic_ct(shape=(1, 8, 8))
     data = scan.files[0].read_bytes()
@@ -184,17 +185,25 @@ def test_endless_header_is_refused(write_classic_ct, monkeypatch):
         open_ct_series(scan.folder)
 
 
-def codestream(write_classic_ct, syntax) -> bytes:
+def codestream(write_classic_ct: Any, syntax: Any) -> bytes:
     """The compressed bytes of one small frame."""
     scan = write_classic_ct(shape=(1, 40, 36), transfer_syntax=syntax)
     return open_ct_series(scan.folder)._raw(0)
 
 
-FRAME = {"rows": 40, "columns": 36, "bits_allocated": 16, "bits_stored": 16, "signed": True}
+FRAME: dict[str, Any] = {
+    "rows": 40,
+    "columns": 36,
+    "bits_allocated": 16,
+    "bits_stored": 16,
+    "signed": True,
+}
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1])
-def test_codestream_of_another_size_never_reaches_a_codec(write_classic_ct, syntax, monkeypatch):
+def test_codestream_of_another_size_never_reaches_a_codec(
+    write_classic_ct: Any, syntax: Any, monkeypatch: Any
+) -> None:
     frame = codestream(write_classic_ct, syntax)
     decoder = FrameDecoder()
     monkeypatch.setattr(decoder, "_ask", lambda *_: pytest.fail("reached the codec"))
@@ -213,7 +222,7 @@ def test_codestream_of_another_size_never_reaches_a_codec(write_classic_ct, synt
         decoder.decode(b"", transfer_syntax=syntax, **FRAME)
 
 
-def test_worker_that_hangs_or_dies_is_replaced(write_classic_ct, monkeypatch):
+def test_worker_that_hangs_or_dies_is_replaced(write_classic_ct: Any, monkeypatch: Any) -> None:
     frame = codestream(write_classic_ct, JPEG2000Lossless)
     decoder = FrameDecoder(time_limit_s=120)
     try:
@@ -234,7 +243,7 @@ def test_worker_that_hangs_or_dies_is_replaced(write_classic_ct, monkeypatch):
         decoder.close()
 
 
-def test_limits_work_without_the_resource_module(monkeypatch):
+def test_limits_work_without_the_resource_module(monkeypatch: Any) -> None:
     import sys
 
     from isocenter.dicom.decoding import worker as decoding_worker
@@ -243,7 +252,7 @@ def test_limits_work_without_the_resource_module(monkeypatch):
     decoding_worker._limit_resources()
 
 
-def test_answers_of_the_worker_are_not_trusted(monkeypatch, write_classic_ct):
+def test_answers_of_the_worker_are_not_trusted(monkeypatch: Any, write_classic_ct: Any) -> None:
     frame = codestream(write_classic_ct, JPEG2000Lossless)
     decoder = FrameDecoder()
     monkeypatch.setattr(decoder, "_ask", lambda *_: (np.dtype("<i2"), b"12"))

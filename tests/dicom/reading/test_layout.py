@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from isocenter.dicom.reading.open import open_ct_series
     count=st.integers(1, 200),
     start=st.floats(-1000, 1000),
 )
-def test_even_positions_rounded_to_a_tenth_are_one_run(step, count, start):
+def test_even_positions_rounded_to_a_tenth_are_one_run(step: Any, count: Any, start: Any) -> None:
     positions = np.round(start + step * np.arange(count), 1)
     assert even_runs(positions) == [range(count)]
 
@@ -32,7 +33,7 @@ def test_even_positions_rounded_to_a_tenth_are_one_run(step, count, start):
     step=st.floats(0.5, 10),
     lengths=st.lists(st.integers(3, 30), min_size=2, max_size=5),
 )
-def test_missing_slices_split_runs_where_they_are_missing(step, lengths):
+def test_missing_slices_split_runs_where_they_are_missing(step: Any, lengths: Any) -> None:
     gaps = np.ones(sum(lengths))
     breaks = np.cumsum(lengths)[:-1]
     gaps[breaks] = 2
@@ -44,7 +45,7 @@ def test_missing_slices_split_runs_where_they_are_missing(step, lengths):
     ]
 
 
-def test_shear_is_told_from_rounding():
+def test_shear_is_told_from_rounding() -> None:
     normal = np.array([0.0, 0.0, 1.0])
     straight = np.array([[0.04 * (i % 2), 0, i] for i in range(100)])
     tilted = np.array([[0.02 * i, 0, i] for i in range(100)])
@@ -52,14 +53,14 @@ def test_shear_is_told_from_rounding():
     assert is_sheared(tilted, normal)
 
 
-def test_directions_are_unit_and_right_handed():
+def test_directions_are_unit_and_right_handed() -> None:
     normal, row, column = plane_directions((0.8, 0.6001, 0, 0, 0, -1))
     np.testing.assert_allclose([np.linalg.norm(v) for v in (normal, row, column)], 1)
     np.testing.assert_allclose(np.cross(column, row), normal)
 
 
 @pytest.fixture
-def frames_and_header(write_enhanced_ct):
+def frames_and_header(write_enhanced_ct: Any) -> Any:
     """Three compressed frames, the data set that held them and the values they decode to."""
     scan = write_enhanced_ct(shape=(3, 40, 36), transfer_syntax=JPEG2000Lossless)
     dataset = dcmread(scan.files[0])
@@ -68,7 +69,9 @@ def frames_and_header(write_enhanced_ct):
 
 
 @pytest.mark.parametrize("table", ["basic", "extended"])
-def test_frames_in_several_fragments_are_found_by_either_table(frames_and_header, table):
+def test_frames_in_several_fragments_are_found_by_either_table(
+    frames_and_header: Any, table: Any
+) -> None:
     scan, dataset, frames = frames_and_header
     if table == "basic":
         dataset.PixelData = encapsulate(frames, fragments_per_frame=3, has_bot=True)
@@ -83,7 +86,7 @@ def test_frames_in_several_fragments_are_found_by_either_table(frames_and_header
         np.testing.assert_array_equal(series.stored(index), scan.stored[index])
 
 
-def test_several_fragments_of_one_frame_need_no_table(write_classic_ct):
+def test_several_fragments_of_one_frame_need_no_table(write_classic_ct: Any) -> None:
     scan = write_classic_ct(shape=(1, 40, 36), transfer_syntax=JPEG2000Lossless)
     dataset = dcmread(scan.files[0])
     (frame,) = generate_frames(dataset.PixelData, number_of_frames=1)
@@ -92,7 +95,7 @@ def test_several_fragments_of_one_frame_need_no_table(write_classic_ct):
     np.testing.assert_array_equal(open_ct_series(scan.folder).stored(0), scan.stored[0])
 
 
-def test_fragments_without_a_table_and_wrong_tables_are_refused(frames_and_header):
+def test_fragments_without_a_table_and_wrong_tables_are_refused(frames_and_header: Any) -> None:
     scan, dataset, frames = frames_and_header
     dataset.PixelData = encapsulate(frames, fragments_per_frame=2, has_bot=False)
     dataset.save_as(scan.files[0])
@@ -106,13 +109,13 @@ def test_fragments_without_a_table_and_wrong_tables_are_refused(frames_and_heade
         open_ct_series(scan.folder)
 
 
-def test_one_of_many_frames_is_read_alone(write_enhanced_ct, monkeypatch):
+def test_one_of_many_frames_is_read_alone(write_enhanced_ct: Any, monkeypatch: Any) -> Any:
     scan = write_enhanced_ct(shape=(30, 40, 36))
     series = open_ct_series(scan.folder)
     read = []
 
     class Counting(io.FileIO):
-        def read(self, size: int = -1) -> bytes:
+        def read(self, size: int | None = -1) -> bytes:
             read.append(size)
             return super().read(size)
 

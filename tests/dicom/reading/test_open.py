@@ -6,6 +6,7 @@ import copy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
 Writer = Callable[..., object]
 
 
-def assert_reads_as(scan, series) -> None:
+def assert_reads_as(scan: Any, series: Any) -> None:
     """Stored values, HU and geometry are those that were written."""
     assert len(series) == len(scan.stored)
     for index, stored in enumerate(scan.stored):
@@ -38,7 +39,9 @@ def assert_reads_as(scan, series) -> None:
         )
 
 
-def test_reads_every_transfer_syntax(write_classic_ct, write_enhanced_ct, transfer_syntax):
+def test_reads_every_transfer_syntax(
+    write_classic_ct: Any, write_enhanced_ct: Any, transfer_syntax: Any
+) -> None:
     for write, count in ((write_classic_ct, 5), (write_enhanced_ct, 1)):
         scan = write(transfer_syntax=transfer_syntax, bits_stored=13)
         series = open_ct_series(scan.folder)
@@ -47,7 +50,7 @@ def test_reads_every_transfer_syntax(write_classic_ct, write_enhanced_ct, transf
         assert series.is_multiframe == (count == 1)
 
 
-def test_legacy_converted_enhanced_ct_keeps_its_kernel(write_enhanced_ct):
+def test_legacy_converted_enhanced_ct_keeps_its_kernel(write_enhanced_ct: Any) -> None:
     scan = write_enhanced_ct(legacy=True, shuffle=True)
     series = open_ct_series(scan.folder)
     assert_reads_as(scan, series)
@@ -55,7 +58,7 @@ def test_legacy_converted_enhanced_ct_keeps_its_kernel(write_enhanced_ct):
     assert sorted(series.frame_number(index) for index in range(5)) == [0, 1, 2, 3, 4]
 
 
-def test_enhanced_frames_may_have_their_own_rescale(write_enhanced_ct):
+def test_enhanced_frames_may_have_their_own_rescale(write_enhanced_ct: Any) -> None:
     rescales = [(1.0 + 0.1 * i, -1000.0 - i) for i in range(5)]
     scan = write_enhanced_ct(rescales=rescales, shuffle=True)
     series = open_ct_series(scan.files[0])
@@ -65,7 +68,7 @@ def test_enhanced_frames_may_have_their_own_rescale(write_enhanced_ct):
         np.testing.assert_array_equal(series.values(index), expected)
 
 
-def test_classic_slices_may_have_their_own_rescale(write_classic_ct):
+def test_classic_slices_may_have_their_own_rescale(write_classic_ct: Any) -> None:
     def edit(dataset: Dataset, index: int) -> None:
         dataset.RescaleSlope = f"{1 + index / 4}"
 
@@ -75,8 +78,8 @@ def test_classic_slices_may_have_their_own_rescale(write_classic_ct):
 
 @pytest.mark.parametrize("orientation", [CORONAL, OBLIQUE], ids=["coronal", "oblique"])
 def test_orders_slices_along_any_normal_with_oblong_pixels(
-    write_classic_ct, write_enhanced_ct, orientation
-):
+    write_classic_ct: Any, write_enhanced_ct: Any, orientation: Any
+) -> None:
     for write in (write_classic_ct, write_enhanced_ct):
         scan = write(orientation=orientation, spacing_mm=(1.5, 0.9, 0.4), shuffle=True)
         series = open_ct_series(scan.folder)
@@ -89,21 +92,23 @@ def test_orders_slices_along_any_normal_with_oblong_pixels(
         np.testing.assert_allclose(geometry.slice_direction, normal, atol=1e-9)
 
 
-def test_a_single_slice_is_as_deep_as_it_is_thick(write_classic_ct):
+def test_a_single_slice_is_as_deep_as_it_is_thick(write_classic_ct: Any) -> None:
     scan = write_classic_ct(shape=(1, 40, 36), spacing_mm=(3.0, 0.8, 0.7))
     series = open_ct_series(scan.files[0])
     assert_reads_as(scan, series)
     assert series.geometry.spacing_mm[0] == pytest.approx(3.0)
 
 
-def test_rounded_positions_are_even(write_classic_ct):
+def test_rounded_positions_are_even(write_classic_ct: Any) -> None:
     positions = np.zeros((40, 3))
     positions[:, 2] = np.round(np.arange(40) * 0.625, 1)
     scan = write_classic_ct(shape=(40, 8, 8), positions_mm=positions)
     assert open_ct_series(scan.folder).geometry.spacing_mm[0] == pytest.approx(0.625, abs=0.005)
 
 
-def test_acquisition_tells_the_same_for_both_kinds(write_classic_ct, write_enhanced_ct):
+def test_acquisition_tells_the_same_for_both_kinds(
+    write_classic_ct: Any, write_enhanced_ct: Any
+) -> None:
     for write in (write_classic_ct, write_enhanced_ct):
         acquisition = open_ct_series(write().folder).acquisition
         assert acquisition.kernel == "STANDARD"
@@ -114,7 +119,9 @@ def test_acquisition_tells_the_same_for_both_kinds(write_classic_ct, write_enhan
         assert acquisition.manufacturer == "Seeded Scanners"
 
 
-def test_header_has_everything_but_pixels_and_identities_in_slice_order(write_classic_ct):
+def test_header_has_everything_but_pixels_and_identities_in_slice_order(
+    write_classic_ct: Any,
+) -> None:
     scan = write_classic_ct()
     series = open_ct_series(scan.folder)
     uids = [dcmread(path).SOPInstanceUID for path in scan.files]
@@ -127,7 +134,9 @@ def test_header_has_everything_but_pixels_and_identities_in_slice_order(write_cl
         assert copy.deepcopy(header) == header
 
 
-def test_elements_that_cannot_be_interpreted_are_left_out_of_the_header(write_classic_ct):
+def test_elements_that_cannot_be_interpreted_are_left_out_of_the_header(
+    write_classic_ct: Any,
+) -> None:
     scan = write_classic_ct(shape=(1, 40, 36))
     data = scan.files[0].read_bytes()
     at = data.index(b"\x18\x00\x52\x11")  # Exposure, IS
@@ -138,7 +147,9 @@ def test_elements_that_cannot_be_interpreted_are_left_out_of_the_header(write_cl
     assert series.acquisition.exposure_mas is None
 
 
-def test_files_without_preamble_and_other_files_in_a_tree(write_classic_ct, tmp_path):
+def test_files_without_preamble_and_other_files_in_a_tree(
+    write_classic_ct: Any, tmp_path: Any
+) -> None:
     scan = write_classic_ct(folder=tmp_path / "tree" / "deep" / "series")
     for path in scan.files:
         path.write_bytes(path.read_bytes()[132:])
@@ -149,13 +160,13 @@ def test_files_without_preamble_and_other_files_in_a_tree(write_classic_ct, tmp_
     assert series.notes == ()
 
 
-def test_byte_identical_copies_count_once(write_classic_ct):
+def test_byte_identical_copies_count_once(write_classic_ct: Any) -> None:
     scan = write_classic_ct()
     shutil.copy(scan.files[2], scan.folder / "copy.dcm")
     assert_reads_as(scan, open_ct_series(scan.folder))
 
 
-def test_volume_holds_the_whole_scan(write_classic_ct):
+def test_volume_holds_the_whole_scan(write_classic_ct: Any) -> None:
     scan = write_classic_ct(padding=-2000, slope=0.5)
     scan.stored[:, 0, 0] = -2000
     scan = write_classic_ct(padding=-2000, slope=0.5, stored=scan.stored)
@@ -167,7 +178,9 @@ def test_volume_holds_the_whole_scan(write_classic_ct):
     assert volume.unit == "HU"
 
 
-def test_digest_depends_on_pixels_identity_and_scale_only(write_classic_ct, tmp_path):
+def test_digest_depends_on_pixels_identity_and_scale_only(
+    write_classic_ct: Any, tmp_path: Any
+) -> None:
     first = write_classic_ct(folder=tmp_path / "a")
     again = write_classic_ct(folder=tmp_path / "b", shuffle=False)
     other = write_classic_ct(folder=tmp_path / "c", slope=2)
@@ -180,7 +193,7 @@ def test_digest_depends_on_pixels_identity_and_scale_only(write_classic_ct, tmp_
     assert len(digests[0]) == 64
 
 
-def test_keeps_only_a_few_slices(write_classic_ct):
+def test_keeps_only_a_few_slices(write_classic_ct: Any) -> None:
     scan = write_classic_ct(shape=(20, 8, 8))
     series = open_ct_series(scan.folder)
     for index in range(20):
@@ -196,11 +209,11 @@ class TestChoosing:
     """A tree with several series: listing, naming, refusing to guess."""
 
     @pytest.fixture
-    def tree(self, write_classic_ct, write_enhanced_ct, tmp_path) -> Path:
+    def tree(self, write_classic_ct: Any, write_enhanced_ct: Any, tmp_path: Any) -> Path:
         folder = tmp_path / "tree"
         for seed, number, kernel in ((1, 5, "SHARP"), (2, 4, "SMOOTH")):
 
-            def edit(dataset: Dataset, _: int, number=number, kernel=kernel) -> None:
+            def edit(dataset: Dataset, _: int, number: Any = number, kernel: Any = kernel) -> None:
                 dataset.SeriesNumber = number
                 dataset.ConvolutionKernel = kernel
 
@@ -213,7 +226,7 @@ class TestChoosing:
         write_classic_ct(folder=folder / "scout", seed=3, shape=(1, 40, 36), edit=scout)
         return folder
 
-    def test_lists_all_in_the_order_of_the_scanner(self, tree):
+    def test_lists_all_in_the_order_of_the_scanner(self, tree: Any) -> None:
         listing = find_series(tree)
         assert [(s.number, s.series_number, s.kernel) for s in listing] == [
             (1, 1, "STANDARD"),
@@ -226,30 +239,30 @@ class TestChoosing:
         assert listing[1].num_images == 5
         assert listing[1].sop_class_name == "CT Image Storage"
 
-    def test_several_that_fit_need_a_choice_without_naming_uids(self, tree):
+    def test_several_that_fit_need_a_choice_without_naming_uids(self, tree: Any) -> None:
         with pytest.raises(SeriesChoiceNeeded, match=r"(?s)2 series fit.*number.*SMOOTH") as info:
             open_ct_series(tree)
         assert not any(summary.key in str(info.value) for summary in find_series(tree))
 
-    def test_named_by_number_uid_or_its_end(self, tree):
+    def test_named_by_number_uid_or_its_end(self, tree: Any) -> None:
         key = find_series(tree)[2].key
         for name in ("3", key, key[-9:]):
             assert open_ct_series(tree, series=name).acquisition.kernel == "SHARP"
 
     @pytest.mark.parametrize("name", ["9", "1.2.3.4", ""])
-    def test_a_name_that_fits_none_lists_them(self, tree, name):
+    def test_a_name_that_fits_none_lists_them(self, tree: Any, name: Any) -> None:
         with pytest.raises(SeriesChoiceNeeded, match=r"(?s)no series has.*SHARP"):
             open_ct_series(tree, series=name)
 
-    def test_a_named_series_that_does_not_fit_is_refused_for_its_reason(self, tree):
+    def test_a_named_series_that_does_not_fit_is_refused_for_its_reason(self, tree: Any) -> None:
         with pytest.raises(UnsuitableScan, match="localizer"):
             open_ct_series(tree, series="1")
 
-    def test_the_only_one_that_fits_is_taken(self, tree):
+    def test_the_only_one_that_fits_is_taken(self, tree: Any) -> None:
         shutil.rmtree(tree / "1")
         assert open_ct_series(tree).acquisition.kernel == "SMOOTH"
 
-    def test_none_that_fits_says_why_for_each(self, tree):
+    def test_none_that_fits_says_why_for_each(self, tree: Any) -> None:
         shutil.rmtree(tree / "1")
         for path in (tree / "2").iterdir():
             data = path.read_bytes()
@@ -266,7 +279,9 @@ class TestChoosing:
     seed=st.integers(0, 2**16),
     rubbish=st.booleans(),
 )
-def test_stored_values_survive_every_sign_bit_depth_and_place(signed, bits, shift, seed, rubbish):
+def test_stored_values_survive_every_sign_bit_depth_and_place(
+    signed: Any, bits: Any, shift: Any, seed: Any, rubbish: Any
+) -> None:
     bits_allocated, bits_stored = bits
     shift = min(shift, bits_allocated - bits_stored)
     pixel_format = PixelFormat(
@@ -301,8 +316,14 @@ def test_stored_values_survive_every_sign_bit_depth_and_place(signed, bits, shif
     enhanced=st.booleans(),
 )
 def test_hounsfield_units_are_exactly_the_rescaled_stored_values(
-    write_classic_ct, write_enhanced_ct, slope, intercept, signed, bits, enhanced
-):
+    write_classic_ct: Any,
+    write_enhanced_ct: Any,
+    slope: Any,
+    intercept: Any,
+    signed: Any,
+    bits: Any,
+    enhanced: Any,
+) -> None:
     low, high = (-(2 ** (bits[1] - 1)), 2 ** (bits[1] - 1)) if signed else (0, 2 ** bits[1])
     stored = np.random.default_rng(7).integers(low, high, (2, 8, 6))
     scan = (write_enhanced_ct if enhanced else write_classic_ct)(
@@ -317,7 +338,7 @@ def test_hounsfield_units_are_exactly_the_rescaled_stored_values(
 
 
 @pytest.mark.real_data
-def test_real_scans_decode_as_pydicom_decodes_them(data_folder):
+def test_real_scans_decode_as_pydicom_decodes_them(data_folder: Any) -> None:
     folders = sorted({path.parent for path in (data_folder / "ct" / "train").rglob("*.dcm")})
     folders += [data_folder / "formats" / "ct_jpeglossless_ricord"]
     folders += sorted((data_folder / "ct" / "petct").glob("CT_*"))
@@ -333,7 +354,7 @@ def test_real_scans_decode_as_pydicom_decodes_them(data_folder):
 
 
 @pytest.mark.real_data
-def test_real_runs_are_even_and_what_is_not_ct_is_refused(data_folder):
+def test_real_runs_are_even_and_what_is_not_ct_is_refused(data_folder: Any) -> None:
     series = open_ct_series(data_folder / "ct" / "train" / "lidc_0001_run0")
     assert len(series) == 19
     assert series.geometry.spacing_mm[0] == pytest.approx(2.5)
@@ -347,7 +368,7 @@ def test_real_runs_are_even_and_what_is_not_ct_is_refused(data_folder):
 
 
 @pytest.mark.real_data
-def test_malformed_jpeg_2000_is_refused_in_words(data_folder):
+def test_malformed_jpeg_2000_is_refused_in_words(data_folder: Any) -> None:
     for path in sorted((data_folder / "formats" / "ct_j2k_malformed_fda_phantom").glob("*.dcm")):
         series = open_ct_series(path)
         with pytest.raises(InputRefused, match="cannot be decoded"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -68,7 +70,7 @@ def exact_d_prime(channels: NDArray, signal: NDArray, covariance: NDArray) -> fl
 
 
 @pytest.mark.parametrize("spectrum", [lambda f: 0 * f + 200.0, ramp_spectrum])
-def test_the_default_channels_see_what_the_ideal_observer_sees(spectrum) -> None:
+def test_the_default_channels_see_what_the_ideal_observer_sees(spectrum: Any) -> None:
     covariance = covariance_of(spectrum(grid_frequency()), 35)
     channels = HotellingObserver().channels(SPACING)
     for diameter, contrast in [(4.0, -40.0), (6.0, -30.0), (10.0, -15.0)]:
@@ -79,7 +81,7 @@ def test_the_default_channels_see_what_the_ideal_observer_sees(spectrum) -> None
 
 @pytest.mark.parametrize("kind", ["dog", "laguerre-gauss"])
 @pytest.mark.parametrize("spectrum", [lambda f: 0 * f + 200.0, ramp_spectrum])
-def test_d_prime_of_known_noise_is_the_analytic_one(kind: str, spectrum) -> None:
+def test_d_prime_of_known_noise_is_the_analytic_one(kind: str, spectrum: Any) -> None:
     radius = region_radius()
     channels = (
         difference_of_gaussian_channels(radius)

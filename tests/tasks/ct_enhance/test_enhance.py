@@ -89,7 +89,7 @@ def test_a_single_slice_is_enhanced(make_scan: Make, doubles: Any) -> None:
 def test_every_slice_is_read_once(make_scan: Make, doubles: Any) -> None:
     scan = make_scan(shape=(7, 8, 8))
     read, images = [], scan.array
-    scan.image_hu = lambda index: (read.append(index), images[index])[1]
+    scan.values = lambda index: (read.append(index), images[index])[1]
     list(enhanced_slices(scan, doubles.ModelDouble(context=2), EnhanceSettings()))
     assert read == list(range(7))
 
