@@ -7,7 +7,7 @@ from typing import Any
 
 import griffe
 
-_ROLE = re.compile(r":(?:class|func|meth|mod|data):`(?P<name>[\w.]+)`")
+_ROLE = re.compile(r":(?:class|func|meth|mod|data):`~?(?P<name>[\w.]+)`")
 _SOURCE = re.compile(r"^(Sources?): ", re.M)
 _SEVERAL = re.compile(r"^ +\w+(?:, \w+)+: ", re.M)
 _NO_BREAK = "\N{NO-BREAK SPACE}"
