@@ -19,7 +19,8 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(INSTALL) -e '.[dev]'
+	$(INSTALL) --compile-bytecode -e '.[dev]'
+	$(BIN)/python -m compileall -q src
 	@touch $@
 
 # Enhance a low-dose phantom scan and print where the series and the report lie.

@@ -346,9 +346,10 @@ def _fill(network: nn.Module, path: Path, role: str) -> None:
 
 
 def _finite(tensor: Tensor, name: str, what: str) -> Tensor:
-    if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+    single = tensor.float()  # first, as half precision is slow to look through on a processor
+    if not tensor.is_floating_point() or not bool(torch.isfinite(single).all()):
         raise ModelRefused(f"the tensor {name} in {what} holds something else than finite numbers")
-    return tensor.float()
+    return single
 
 
 def _write_parts(model: FolderModel, kind: ModelKind, folder: Path) -> None:
