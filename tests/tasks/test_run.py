@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 
 from isocenter.core.acquisition import Acquisition, MrAcquisition
@@ -42,7 +43,10 @@ def mixed(case: Case[MixSettings, Any]) -> Iterator[SliceResult]:
         if "flair" in case.scans:
             image = share * before + (1 - share) * case.scans["flair"].values(index)
         yield SliceResult(
-            index=index, before=before, values={"mixed": image, "bright": image > image.mean()}
+            index=index,
+            before=before,
+            valid=first.valid(index),
+            values={"mixed": image, "bright": image > image.mean()},
         )
 
 
@@ -177,29 +181,33 @@ def test_a_volume_file_gives_files_of_its_own_kind(
     assert [path.name for path in result.files["mixed"]] == ["mixed.mha"]
 
 
-def test_dicom_can_be_asked_for(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[dict[str, Any]] = []
-
-    class Writer:
-        def __init__(self, *place: Any, **told: Any) -> None:
-            opened.append(told)
-
-        def write(self, index: int, values: Any) -> int:
-            return 1
-
-        def finish(self) -> list[Path]:
-            return []
-
-    for module, name in (("new_series", "NewSeriesWriter"), ("segmentation", "SegmentationWriter")):
-        stand_in = ModuleType(f"isocenter.dicom.writing.{module}")
-        setattr(stand_in, name, Writer)
-        monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+def test_dicom_can_be_asked_for_and_is_of_nobody(make: Make) -> None:
     result = make(dicom=True)
-    assert opened[0]["output"].absolute
-    assert opened[0]["geometry"] == mr(1).geometry
+    images = [pydicom.dcmread(path) for path in result.files["mixed"]]
+    assert len(images) == 4
+    assert {image.Modality for image in images} == {"MR"}
+    assert {image.SyntheticData for image in images} == {"YES"}
+    (mask,) = (pydicom.dcmread(path) for path in result.files["bright"])
+    assert mask.StudyInstanceUID == images[0].StudyInstanceUID
+    assert mask.FrameOfReferenceUID == images[0].FrameOfReferenceUID
+    slope, intercept = (
+        float(images[0][name].value) for name in ("RescaleSlope", "RescaleIntercept")
+    )
+    wanted = (0.5 * mr(1).array + 0.5 * mr(2).array)[0]
+    np.testing.assert_allclose(images[0].pixel_array * slope + intercept, wanted, atol=1e-3)
     assert result.record.settings["written_as"] == "DICOM"
     assert result.notes == ()
-    assert "clipped" in result.report.read_text()
+
+
+def test_what_is_not_measured_becomes_padding_of_a_new_series(tmp_path: Path) -> None:
+    valid = np.ones(SHAPE, bool)
+    valid[:, 0] = False
+    volume = mr(1, valid=valid)
+    result = run(MIX, {"t1": volume}, tmp_path / "out", dicom=True)
+    image = pydicom.dcmread(result.files["mixed"][0])
+    padding = image.PixelPaddingValue
+    assert (image.pixel_array[0] == padding).all()
+    assert (image.pixel_array[1:] != padding).all()
 
 
 def test_a_task_that_reads_nothing_makes_its_own_grid(
@@ -226,7 +234,7 @@ def test_a_task_that_reads_nothing_makes_its_own_grid(
         ({"t1": mr(1, unit="HU")}, "in HU, this task reads values without a unit"),
         ({"t1": mr(1, acquisition=Acquisition(modality="CT"))}, "t1 is CT; this task reads MR"),
         ({"t1": mr(1, array=np.full(SHAPE, np.nan))}, "slice 1 of 4 holds values that are not"),
-        ({"t1": "somewhere"}, "MR series are not read from DICOM yet"),
+        ({"t1": "no such place"}, "the input does not exist"),
         ({"t1": ""}, "an empty name"),
     ],
 )

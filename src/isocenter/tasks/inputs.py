@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 import numpy as np
 
@@ -15,11 +15,15 @@ from isocenter.core.errors import InputRefused, SeriesChoiceNeeded
 from isocenter.core.volume import SliceSource, Volume
 from isocenter.tasks.task import Reads
 
+if TYPE_CHECKING:
+    from isocenter.dicom.reading.open import Run
+
 Input = str | Path | Volume | SliceSource
 
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd")
 # Results of what lies in memory are written like this.
 DEFAULT_ENDING = VOLUME_ENDINGS[0]
+_READ_FROM_DICOM: dict[str, Literal["CT", "MR"]] = {"CT": "CT", "MR": "MR"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,14 +118,16 @@ def _open_path(reads: Reads, path: str | Path, series: str | None, largest_run: 
 
         volume = read_volume_file(path, unit=reads.unit)
         return Opened(name=reads.name, source=volume.slices(), ending=ending)
-    if reads.modality != "CT":
+    modality = _READ_FROM_DICOM.get(reads.modality)
+    if modality is None:
         raise InputRefused(
-            f"{reads.modality or 'such'} series are not read from DICOM yet; give a volume file "
+            f"{reads.modality or 'such'} series are not read from DICOM; give a volume file "
             f"({', '.join(VOLUME_ENDINGS)})"
         )
-    from isocenter.dicom.reading.open import open_ct_series
+    from isocenter.dicom.reading.open import open_series
 
-    source = open_ct_series(path, series=series, run="largest" if largest_run else "all")
+    run: Run = "largest" if largest_run else "all"
+    source = open_series(path, modality=modality, series=series, run=run)
     return Opened(name=reads.name, source=source, ending="")
 
 
