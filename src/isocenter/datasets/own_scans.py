@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections import Counter
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +30,7 @@ _VOLUME_SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd")
 _MOST_REASONS = 4
 _PSEUDONYM_DIGITS = 12
 _SEEDS_TRIED = 100
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 WhyUnfit = Callable[[TrainingScan, str], str]
 
@@ -172,7 +173,11 @@ class _Reader:
             facts: dict[str, Any] = {"name": f"{name}.{number}", "slices": len(run)}
             try:
                 scan = training_scan(
-                    [run], name=facts["name"], patient=patient, kernel=run.acquisition.kernel
+                    [run],
+                    name=facts["name"],
+                    patient=patient,
+                    kernel=run.acquisition.kernel,
+                    spacing_mm=run.geometry.spacing_mm[0],
                 )
             except InputRefused as refusal:
                 listed.append(facts | {"fit": False, "why_not": str(refusal)})
@@ -234,8 +239,14 @@ class _Reader:
 
     def reasons(self) -> str:
         """Why what was left out was left out, the commonest first."""
-        counted = Counter(reason for reason in self.left_out if reason).most_common()
-        texts = [f"{count} x {reason}" for reason, count in counted[:_MOST_REASONS]]
-        if len(counted) > _MOST_REASONS:
-            texts.append(f"and {len(counted) - _MOST_REASONS} more reasons, in index.json")
+        groups: dict[str, list[str]] = {}
+        for reason in filter(None, self.left_out):
+            groups.setdefault(_NUMBER.sub("", reason), []).append(reason)
+        ordered = sorted(groups.values(), key=len, reverse=True)
+        texts = [
+            f"{len(some)} x {'' if len(set(some)) == 1 else 'such as '}{some[0]}"
+            for some in ordered[:_MOST_REASONS]
+        ]
+        if len(ordered) > _MOST_REASONS:
+            texts.append(f"and {len(ordered) - _MOST_REASONS} more reasons, in index.json")
         return "; ".join(texts)
