@@ -11,7 +11,7 @@ DATA ?= $(or $(ISOCENTER_DATA),../shared/data)
 INSTALL = UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$($(BIN)/pip config get global.find-links 2>/dev/null)}}" \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
 
-.PHONY: setup demo check format types test bench constraints clean
+.PHONY: setup demo check format types docs notebooks test bench constraints clean
 .DEFAULT_GOAL := check
 
 setup: $(READY)
@@ -27,12 +27,13 @@ demo: $(READY)
 	@rm -rf runs/demo
 	$(BIN)/isocenter demo --output runs/demo $(ARGS)
 
-# All that must hold before a change is shared; pytest comes last.
+# All that must hold before a change is shared; pytest comes last and reads the site too.
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(MAKE) --no-print-directory docs
 	$(BIN)/pytest $(ARGS)
 
 # Mend what ruff can mend.
@@ -42,6 +43,14 @@ format: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+
+# The site in build/site; a link or reference that leads nowhere is an error.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Run the notebooks and store what they show.
+notebooks: $(READY)
+	$(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False docs/notebooks/*.ipynb
 
 test: $(READY)
 	$(BIN)/pytest $(ARGS)
@@ -62,4 +71,4 @@ constraints: $(READY)
 	@touch $(READY)
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache runs/demo
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache runs/demo build/site

@@ -7,15 +7,19 @@ import subprocess
 from pathlib import Path
 
 import click
+import griffe
 import pytest
 import typer.main
 
+import isocenter
 from isocenter import cli
 from isocenter.cli.train import Recipe
 
 REPOSITORY = Path(__file__).parents[1]
-PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
-COMMAND_LINE = (REPOSITORY / "docs" / "command_line.md").read_text()
+DOCS = REPOSITORY / "docs"
+SITE = REPOSITORY / "build" / "site"
+PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("**/*.md")])
+COMMAND_LINE = (DOCS / "command_line.md").read_text()
 
 
 def commands() -> dict[str, click.Command]:
@@ -83,10 +87,112 @@ def test_every_folder_of_the_package_is_in_the_readme_and_the_architecture() -> 
         assert not [folder for folder in folders if folder not in text]
 
 
-def test_no_page_of_the_docs_is_hidden() -> None:
-    index = (REPOSITORY / "docs" / "index.md").read_text()
-    pages = (REPOSITORY / "docs").glob("*.md")
-    assert not [page.name for page in pages if page.name != "index.md" and page.name not in index]
+def navigation() -> list[str]:
+    """Pages that the site's menu names, as paths below docs."""
+    menu = re.search(r"^nav:\n((?: .*\n)+)", (REPOSITORY / "mkdocs.yml").read_text(), re.M)
+    assert menu
+    return re.findall(r": ([\w/]+\.md)$", menu[1], re.M)
+
+
+def test_every_page_is_in_the_menu_of_the_site() -> None:
+    pages = {str(path.relative_to(DOCS)) for path in DOCS.glob("**/*.md")}
+    notebooks = {str(path.relative_to(DOCS)) for path in DOCS.glob("**/*.ipynb")}
+    written = pages | {name.replace(".ipynb", ".md") for name in notebooks}
+    listed = set(navigation())
+    assert not written - listed
+    assert not {page for page in listed - written if not (REPOSITORY / page).exists()}
+
+
+def test_the_first_page_leads_to_every_page_of_prose_and_every_notebook() -> None:
+    index = (DOCS / "index.md").read_text()
+    pages = [*DOCS.glob("*.md"), *DOCS.glob("notebooks/*.ipynb"), DOCS / "reference" / "index.md"]
+    names = [str(page.relative_to(DOCS)) for page in pages if page != DOCS / "index.md"]
+    assert not [name for name in names if f"]({name})" not in index]
+
+
+def referenced() -> set[str]:
+    """What the reference is asked to show."""
+    texts = [page.read_text() for page in (DOCS / "reference").glob("*.md")]
+    return set(re.findall(r"^::: ([\w.]+)$", "\n".join(texts), re.M))
+
+
+def test_every_call_of_the_package_is_in_the_reference() -> None:
+    calls = set(isocenter.__all__) - {"__version__"}
+    assert calls
+    assert not [call for call in calls if f"isocenter.{call}" not in referenced()]
+
+
+@pytest.fixture(scope="module")
+def package() -> griffe.Module:
+    """The package as the reference reads it: without importing it."""
+    loaded = griffe.load("isocenter", search_paths=[REPOSITORY / "src"])
+    assert isinstance(loaded, griffe.Module)
+    return loaded
+
+
+def documented_names(docstring: griffe.Docstring, section: str) -> list[str]:
+    """Names that an "Args:" or "Attributes:" section describes; several may share a line."""
+    found = re.search(rf"^{section}:\n((?: +.*\n?|\n)*)", docstring.value, re.M)
+    lines = re.findall(r"^ {4}(\w+(?:, \w+)*):(?: |$)", found.group(1), re.M) if found else []
+    return [name for line in lines for name in line.split(", ")]
+
+
+def functions_and_classes(module: griffe.Module) -> list[griffe.Function | griffe.Class]:
+    found: list[griffe.Function | griffe.Class] = []
+    waiting: list[griffe.Object] = [module]
+    while waiting:
+        members = waiting.pop().members.values()
+        own = [each for each in members if isinstance(each, griffe.Object)]
+        found += [each for each in own if isinstance(each, griffe.Function | griffe.Class)]
+        waiting += [each for each in own if not isinstance(each, griffe.Function)]
+    return found
+
+
+def test_docstrings_describe_arguments_and_attributes_that_exist(package: griffe.Module) -> None:
+    wrong = []
+    for each in functions_and_classes(package):
+        if each.docstring is None:
+            continue
+        if isinstance(each, griffe.Function):
+            names, known = (
+                documented_names(each.docstring, "Args"),
+                {p.name for p in each.parameters},
+            )
+        else:
+            names, known = documented_names(each.docstring, "Attributes"), set(each.all_members)
+        known |= {name.lstrip("*") for name in known}
+        wrong += [f"{each.path}: {name}" for name in names if name not in known]
+    assert not wrong
+
+
+@pytest.fixture(scope="module")
+def site() -> dict[str, str]:
+    """The pages that `make docs` built."""
+    if not SITE.is_dir():
+        pytest.skip("the site is not built; run `make docs`")
+    return {str(page.relative_to(SITE)): page.read_text() for page in SITE.glob("**/*.html")}
+
+
+def test_the_site_holds_every_page(site: dict[str, str]) -> None:
+    assert {page.replace(".md", ".html") for page in navigation()} <= set(site)
+
+
+def test_the_site_fetches_nothing_from_elsewhere(site: dict[str, str]) -> None:
+    fetching = re.compile(
+        r"<(?:link|script|img|iframe|source)\b[^>]*\b(?:href|src)=\"?(?:https?:)?//"
+    )
+    assert not [name for name, page in site.items() if fetching.search(page)]
+    styles = [path.read_text() for path in SITE.glob("**/*.css")]
+    assert not [
+        style for style in styles if re.search(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", style)
+    ]
+
+
+def test_the_reference_shows_no_unread_markup(site: dict[str, str]) -> None:
+    for name, page in site.items():
+        if name.startswith("reference/"):
+            assert not re.search(r":(?:class|func|meth|mod|data):", page), name
+            assert "<p>Source:" not in page, name
 
 
 def test_the_readme_fits_on_two_screens_and_warns_first() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from isocenter.datasets import ct_pairs
-from isocenter.modelpack.ct_enhance.model import shipped_folder
+from isocenter.modelpack.folder import shipped_folder
 from isocenter.recipes.ct_enhance import card as ct_enhance_card
 from isocenter.recipes.ct_enhance.configuration import MODEL_VERSION, ct_enhance
 

@@ -10,7 +10,8 @@ import pytest
 from isocenter.core.volume import Volume
 from isocenter.evaluation.ct import homogeneous_regions, noise_power_spectrum
 from isocenter.image.ct_tissue import body_mask, tissue_masks
-from isocenter.modelpack.ct_enhance.model import CtEnhancer, load, shipped_folder, verify
+from isocenter.modelpack.ct_enhance.model import CtEnhancer
+from isocenter.modelpack.folder import shipped_folder, verify
 from isocenter.physics.ct_phantom import low_dose_phantom
 
 LARGEST_BYTES = 20e6
@@ -18,7 +19,7 @@ LARGEST_BYTES = 20e6
 
 @pytest.fixture(scope="module")
 def model() -> CtEnhancer:
-    return load()
+    return CtEnhancer.from_pretrained()
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from benchmarks.ct_enhance.ours import MEAN, STEPS, our_images
 from benchmarks.ct_enhance.plain import WEIGHTS as PLAIN_WEIGHTS
 from benchmarks.ct_enhance.plain import PlainRegressor, plain_if_there
 from benchmarks.ct_enhance.report import draw, markdown
-from isocenter.modelpack.ct_enhance.model import CtEnhancer, load
+from isocenter.modelpack.ct_enhance.model import CtEnhancer
 
 FULL, LOW = "full dose", "low dose"
 Example = dict[str, NDArray]
@@ -58,7 +58,7 @@ def main() -> None:
     figures, examples = compare(
         slices,
         filtered,
-        load(arguments.model),
+        CtEnhancer.from_pretrained(arguments.model),
         plain,
     )
     figures["threads"] = arguments.threads

@@ -32,7 +32,7 @@ from isocenter.evaluation.lesions.detectability import (
 )
 from isocenter.image.ct_noise import measure_noise
 from isocenter.modelpack.ct_enhance.contract import Estimate
-from isocenter.modelpack.ct_enhance.model import CtEnhancer, load
+from isocenter.modelpack.ct_enhance.model import CtEnhancer
 from isocenter.physics.ct_dose import DoseSimulator
 from isocenter.recipes.ct_enhance.recipe import TEST_PATIENTS
 
@@ -59,7 +59,10 @@ def main() -> None:
     ]
     torch.set_num_threads(2)
     found = study(
-        scans, load(arguments.model), slices=arguments.slices, with_bm3d=not arguments.no_bm3d
+        scans,
+        CtEnhancer.from_pretrained(arguments.model),
+        slices=arguments.slices,
+        with_bm3d=not arguments.no_bm3d,
     )
     (arguments.output / "lesions.json").write_text(json.dumps(found.as_dict(), indent=1))
     (arguments.output / "lesions.md").write_text(markdown(found))

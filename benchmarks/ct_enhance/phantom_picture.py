@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from isocenter.modelpack.ct_enhance.model import load
+from isocenter.modelpack.ct_enhance.model import CtEnhancer
 from isocenter.physics.ct_phantom import low_dose_phantom
 
 PLACE = Path(__file__).parents[2] / "docs" / "images" / "ct_enhance.png"
@@ -23,7 +23,7 @@ def main() -> None:
     """Enhance the middle slice of a phantom at a quarter of the dose and draw it."""
     low, full = low_dose_phantom(num_slices=3)
     spacing = low.geometry.spacing_mm[1:]
-    model = load()
+    model = CtEnhancer.from_pretrained()
     estimate = model.estimate(low.array, spacing_mm=spacing)
     sample = model.sample(low.array, estimate, spacing_mm=spacing, steps=4, seed=0)
     PLACE.parent.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from isocenter.modelpack.ct_enhance.model import shipped_folder, write_checksums
+from isocenter.modelpack.folder import shipped_folder, write_checksums
 
 BEGIN = "<!-- ct_enhance table: begin -->"
 END = "<!-- ct_enhance table: end -->"

@@ -6,32 +6,34 @@ lists them.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from isocenter.core.version import __version__
 
-__all__ = ["__version__", "enhance", "evaluate", "judge"]
+__all__ = ["__version__", "enhance", "evaluate", "judge", "load", "read"]
 
 if TYPE_CHECKING:
+    from isocenter.datasets.open_scan import read
     from isocenter.evaluation.compare import evaluate
     from isocenter.evaluation.denoiser.judge import judge_denoiser as judge
+    from isocenter.modelpack.folder import load
     from isocenter.tasks.ct_enhance.enhance import enhance
+
+_CALLS = {
+    "enhance": ("isocenter.tasks.ct_enhance.enhance", "enhance"),
+    "evaluate": ("isocenter.evaluation.compare", "evaluate"),
+    "judge": ("isocenter.evaluation.denoiser.judge", "judge_denoiser"),
+    "load": ("isocenter.modelpack.folder", "load"),
+    "read": ("isocenter.datasets.open_scan", "read"),
+}
 
 
 def __getattr__(name: str) -> Any:
     """Load the main calls on first use, so that importing the package stays fast."""
-    if name == "enhance":
-        from isocenter.tasks.ct_enhance.enhance import enhance
-
-        return enhance
-    if name == "evaluate":
-        from isocenter.evaluation.compare import evaluate
-
-        return evaluate
-    if name == "judge":
-        from isocenter.evaluation.denoiser.judge import judge_denoiser
-
-        return judge_denoiser
+    if name in _CALLS:
+        module, function = _CALLS[name]
+        return getattr(import_module(module), function)
     from isocenter.tasks.registry import TASKS, task_of
 
     if name in TASKS:

@@ -32,7 +32,7 @@ def test_demo_makes_enhances_and_compares_a_phantom_scan(
     from isocenter.modelpack.ct_enhance.contract import IdentityEnhancer
     from isocenter.physics import ct_phantom as phantom
 
-    stand("isocenter.modelpack.ct_enhance.model", "load", IdentityEnhancer())
+    stand("isocenter.modelpack.folder", "load_folder", IdentityEnhancer())
     small = partial(phantom.low_dose_phantom, size=160)
     monkeypatch.setattr(phantom, "low_dose_phantom", small)
     monkeypatch.chdir(tmp_path)
@@ -50,6 +50,6 @@ def test_demo_makes_enhances_and_compares_a_phantom_scan(
 
 
 def test_demo_without_a_model_leaves_nothing(invoke: Invoke, stand: Stand, tmp_path: Path) -> None:
-    stand("isocenter.modelpack.ct_enhance.model", "load", ModelRefused("weights were altered"))
+    stand("isocenter.modelpack.folder", "load_folder", ModelRefused("weights were altered"))
     assert invoke("demo", "--output", str(tmp_path / "demo")).exit_code == 2
     assert not list(tmp_path.iterdir())

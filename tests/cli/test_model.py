@@ -17,7 +17,7 @@ SCAN = "scan"
 def test_model_prints_the_card_and_the_digest(invoke: Invoke, stand: Stand) -> None:
     card = {"intended_use": "research"}
     model = SimpleNamespace(name="ct", version="1", weights_sha256="ab" * 32, card=card)
-    load = stand("isocenter.modelpack.ct_enhance.model", "load", model)
+    load = stand("isocenter.modelpack.folder", "load", model)
     result = invoke("model", "folder")
     assert load.calls == [((Path("folder"),), {})]
     assert "ab" * 32 in result.stdout

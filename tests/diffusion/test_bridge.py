@@ -100,3 +100,9 @@ def test_sampling_is_deterministic_and_leaves_its_start_alone() -> None:
     first = bridge.sample(gaussian_velocity(0.4), start, steps=3)
     assert torch.equal(first, bridge.sample(gaussian_velocity(0.4), start, steps=3))
     assert torch.equal(start, kept)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 10**9, 2.5, "8", True, None])
+def test_a_bridge_of_impossible_steps_is_refused(steps: object) -> None:
+    with pytest.raises(ValueError, match="max_steps must be whole"):
+        MeanBridgeScheduler(max_steps=steps)  # type: ignore[arg-type]

@@ -65,7 +65,7 @@ def test_time_matters_once_the_network_has_learned() -> None:
     error = (network(image, None, times) - times.view(-1, 1, 1, 1) * image).square().mean()
     with torch.no_grad():
         for weight, slope in zip(of_time, torch.autograd.grad(error, of_time), strict=True):
-            weight -= slope / slope.norm()
+            weight.sub_(slope / slope.norm())
     assert apart() > 1e-3
 
 
@@ -153,3 +153,35 @@ def test_limits_of_the_wrong_number_are_refused() -> None:
     network = RestorationUNet(in_channels=1, widths=(4, 6), blocks=(1, 1))
     with pytest.raises(ValueError, match=r"limits must be \(3, 2\)"):
         network.limit_features(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"in_channels": 0},
+        {"in_channels": 2.0},
+        {"in_channels": True},
+        {"widths": ()},
+        {"widths": (4,) * 9},
+        {"widths": (10**9,)},
+        {"widths": (4, 6), "blocks": (1, 33)},
+        {"blocks": -1},
+        {"map_channels": -1},
+        {"out_channels": 0},
+        {"time_channels": 10**9},
+        {"widths": (4,), "limits": [[1.0, float("nan")]]},
+        {"widths": (4,), "limits": [[0.0, 1.0]]},
+    ],
+)
+def test_sizes_that_make_no_network_are_refused(config: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        RestorationUNet(**{"in_channels": 1} | config)
+
+
+def test_a_network_may_count_in_double_precision() -> None:
+    network = with_drawn_weights(RestorationUNet(in_channels=1, widths=(4,), time_channels=4))
+    image, time = drawn(1, 1, 16, 16), torch.tensor([0.4])
+    single = network(image, None, time)
+    double = network.double()(image.double(), None, time.double())
+    assert double.dtype == torch.float64
+    assert torch.allclose(single.double(), double, atol=1e-5)

@@ -27,12 +27,12 @@ def demo(
     _refuse_taken(output)
     from isocenter.dicom.writing.phantom_scan import write_phantom_scan
     from isocenter.evaluation.compare import evaluate as compare
-    from isocenter.modelpack.ct_enhance.model import load
+    from isocenter.modelpack.folder import load_folder
     from isocenter.physics.ct_phantom import low_dose_phantom
     from isocenter.tasks.ct_enhance.enhance import enhance as enhance_scan
     from isocenter.tasks.ct_enhance.task import TASK
 
-    enhancer = load(model, device=device)
+    enhancer = load_folder(model, kind="CtEnhancer", device=device)
     tell("Making a phantom scan at full and at low dose")
     low_dose, full_dose = low_dose_phantom(seed=seed, num_slices=slices)
     scan = output / "low-dose"

@@ -16,7 +16,7 @@ def show_model(
     ] = None,
 ) -> None:
     """Verify a model's weights and print its card."""
-    from isocenter.modelpack.ct_enhance.model import load
+    from isocenter.modelpack.folder import load
 
     enhancer = load(folder)
     typer.echo(f"{enhancer.name} {enhancer.version}")

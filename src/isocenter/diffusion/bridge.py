@@ -31,6 +31,8 @@ from torch import Tensor
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
+MOST_STEPS = 10_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class BridgeStep:
@@ -40,9 +42,18 @@ class BridgeStep:
 
 
 class MeanBridgeScheduler:
-    """Times and steps of the bridge; time 1 is noise, time 0 is the image."""
+    """Times and steps of the bridge; time 1 is noise, time 0 is the image.
+
+    Raises:
+        ValueError: ``max_steps`` is not a whole number within 1 .. 10000.
+    """
 
     def __init__(self, *, max_steps: int = 8) -> None:
+        whole = isinstance(max_steps, int) and not isinstance(max_steps, bool)
+        if not whole or not 1 <= max_steps <= MOST_STEPS:
+            raise ValueError(
+                f"max_steps must be whole and within 1..{MOST_STEPS}, got {max_steps!r}"
+            )
         self.config: dict[str, Any] = {"max_steps": max_steps}
         self.max_steps = max_steps
         self.timesteps = torch.empty(0)

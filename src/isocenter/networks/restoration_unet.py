@@ -21,6 +21,18 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+# Sizes beyond these are a mistake or an attack: a configuration may come from anywhere.
+MOST_CHANNELS = 4096
+MOST_LEVELS = 8
+MOST_BLOCKS = 32
+
+
+def _check_sizes(name: str, sizes: Sequence[int], least: int, most: int) -> None:
+    for size in sizes:
+        whole = isinstance(size, int) and not isinstance(size, bool)
+        if not whole or not least <= size <= most:
+            raise ValueError(f"{name} must be whole and within {least}..{most}, got {size!r}")
+
 
 class _ResidualBlock(nn.Module):
     def __init__(self, channels: int, time_channels: int) -> None:
@@ -83,6 +95,10 @@ class RestorationUNet(nn.Module):
             for all levels or one for each.
         time_channels: size of the time embedding; 0 for a network without time.
         limits: see :meth:`limit_features`.
+
+    Raises:
+        ValueError: sizes that are no whole numbers, do not fit each other or make no network that
+            could be meant.
     """
 
     def __init__(
@@ -98,6 +114,13 @@ class RestorationUNet(nn.Module):
     ) -> None:
         super().__init__()
         counts = [blocks] * len(widths) if isinstance(blocks, int) else list(blocks)
+        _check_sizes("in_channels", [in_channels], 1, MOST_CHANNELS)
+        _check_sizes("map_channels", [map_channels], 0, MOST_CHANNELS)
+        _check_sizes("out_channels", [out_channels], 1, MOST_CHANNELS)
+        _check_sizes("number of widths", [len(widths)], 1, MOST_LEVELS)
+        _check_sizes("widths", widths, 1, MOST_CHANNELS)
+        _check_sizes("blocks", counts, 0, MOST_BLOCKS)
+        _check_sizes("time_channels", [time_channels], 0, MOST_CHANNELS)
         if len(counts) != len(widths):
             raise ValueError(f"blocks names {len(counts)} levels, widths {len(widths)}")
         if time_channels % 2:
@@ -151,10 +174,15 @@ class RestorationUNet(nn.Module):
 
         Args:
             limits: (blocks, 2), largest magnitude inside and after each residual block.
+
+        Raises:
+            ValueError: another shape, or a limit that is not positive.
         """
         blocks = self.residual_blocks()
         if limits.shape != (len(blocks), 2):
             raise ValueError(f"limits must be ({len(blocks)}, 2), got {limits.shape}")
+        if not (limits > 0).all():  # also refuses NaN
+            raise ValueError(f"limits must be positive, got a least one of {limits.min()}")
         pairs = [(round(float(inside), 2), round(float(after), 2)) for inside, after in limits]
         for block, pair in zip(blocks, pairs, strict=True):
             block.limits = pair
@@ -173,7 +201,7 @@ class RestorationUNet(nn.Module):
             raise ValueError("time_B belongs to a network with time_channels, and only to one")
         time = None
         if self.embed is not None and time_B is not None:
-            time = self.embed(time_embedding(time_B, self.time_channels))
+            time = self.embed(time_embedding(time_B, self.time_channels).to(images_BCHW.dtype))
         features = functional.pixel_unshuffle(images_BCHW, 2)
         if maps_BCHW is not None:
             size = features.shape[-2:]

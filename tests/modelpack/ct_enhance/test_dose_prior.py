@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ THICKNESS = 3.0
 NOT_KNOWN = [math.nan, math.inf, -math.inf, 0.0, -5.0]
 
 
-def typical_noise_hu(prior: DosePrior, frequency: float, thickness_mm: float) -> float:
+def typical_noise_hu(prior: DosePrior, frequency: Any, thickness_mm: Any) -> Any:
     """Median noise of a standard dose."""
     sharper = (frequency / 0.25) ** prior.frequency_exponent
     thinner = (thickness_mm / 5) ** prior.thickness_exponent
@@ -111,7 +112,7 @@ def test_the_estimate_is_right_on_average_for_draws_from_the_prior(spread: float
     """Among scans given one estimate, the true fractions average to it."""
     prior = DosePrior(spread=spread)
     rng = np.random.default_rng(5)
-    true = np.exp(rng.uniform(*np.log(prior.fractions), 12_000))
+    true = np.exp(rng.uniform(np.log(prior.fractions[0]), np.log(prior.fractions[1]), 12_000))
     frequency = rng.uniform(0.2, 0.6, len(true))
     thickness = rng.uniform(1, 8, len(true))
     typical = typical_noise_hu(prior, frequency, thickness)
@@ -123,3 +124,22 @@ def test_the_estimate_is_right_on_average_for_draws_from_the_prior(spread: float
         assert true[group].mean() == pytest.approx(found[group].mean(), rel=0.04)
     away, unknowing = (np.square(true - guess).mean() for guess in (found, true.mean()))
     assert away < 0.9 * unknowing
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spread": 0.0},
+        {"unknown_spread": math.nan},
+        {"standard_noise_hu": 1e308},
+        {"unknown_thickness_mm": -1.0},
+        {"frequency_exponent": math.inf},
+        {"thickness_exponent": 11.0},
+        {"fractions": (0.5, 0.1)},
+        {"fractions": (0.0, 0.5)},
+        {"fractions": (0.1, 1.5)},
+    ],
+)
+def test_a_prior_that_cannot_be_meant_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        DosePrior(**change)

@@ -123,6 +123,7 @@ def test_the_network_answers_in_units_of_the_noise() -> None:
     """Spread and change grow with the noise for the same answer."""
     model = new_model()
     with torch.no_grad():
+        assert model.network.head.bias is not None
         model.network.head.bias.fill_(1.0)
     flat = torch.full((1, 3, 64, 64), 40.0)
     noise = torch.randn((1, 3, 64, 64), generator=torch.Generator().manual_seed(1))
@@ -155,3 +156,17 @@ def test_total_level_adds_the_bands_as_variances() -> None:
     bands = torch.tensor([3.0, 4.0, 0.0, 12.0]).view(1, 4, 1, 1).expand(1, 4, 2, 3)
     assert torch.allclose(level_map(bands, (32, 48)), torch.full((1, 1, 32, 48), 13.0))
     assert level_map(torch.zeros(1, 4, 1, 1), (16, 16)).min() > 0
+
+
+def test_total_level_is_limited_before_its_root_and_the_same_to_the_last_bit() -> None:
+    generator = torch.Generator().manual_seed(3)
+    bands = 10 ** (4 * torch.rand((8, 4, 40, 40), generator=generator) - 3)
+    bands[torch.rand(bands.shape, generator=generator) < 0.3] = 0
+    bands[0] = torch.linspace(0.99999, 1.00001, 1600).view(40, 40)  # a sum at the limit itself
+    after_root = bands.square().sum(dim=1, keepdim=True).sqrt().clamp_min(2.0)
+    bands.requires_grad_()
+    level = level_map(bands, (40, 40))
+    assert torch.equal(level, after_root)
+    level.sum().backward()
+    assert bands.grad is not None
+    assert bool(torch.isfinite(bands.grad).all())

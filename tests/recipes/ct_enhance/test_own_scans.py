@@ -21,7 +21,7 @@ from pydicom.uid import generate_uid
 from isocenter.core.errors import InputRefused, OutputRefused
 from isocenter.core.settings import with_settings
 from isocenter.datasets.splits import PARTS
-from isocenter.modelpack.ct_enhance.model import load
+from isocenter.modelpack.folder import load
 from isocenter.recipes.ct_enhance import recipe as recipe_module
 from isocenter.recipes.ct_enhance.collection import gather
 from isocenter.recipes.ct_enhance.configuration import CtEnhanceRecipe, ct_enhance

@@ -1,12 +1,9 @@
-"""How wide a model's interval must be so that it keeps its word, by tissue and noise.
+"""How wide a CT model's interval must be so that it keeps its word, by tissue and noise.
 
 Split conformal prediction with patients as the unit: on patients of their own, how many times the
 raw distance to each end of the interval covers the truth for 90 % of the voxels? The answer is
 kept for each tissue and noise level and looked up, between levels linearly in the logarithm, when
-a scan is enhanced.
-
-Sources: Romano et al., NeurIPS 2019 (conformalized quantile regression), in the scaled form of
-Angelopoulos et al., ICML 2022; one weight a patient as in Dunn et al., JASA 118:2491, 2023.
+a scan is enhanced. Where the factors come from: :mod:`isocenter.modelpack.conformal`.
 """
 
 from __future__ import annotations
@@ -34,6 +31,9 @@ class Calibration:
         noise_hu: centres of the noise levels, rising.
         below, above: for each class of :data:`CLASSES`, one factor a noise level.
         patients: how many patients the factors were found on.
+
+    Raises:
+        ValueError: levels that do not rise, or classes or factors that do not fit them.
     """
 
     coverage: float
@@ -41,6 +41,23 @@ class Calibration:
     below: dict[str, tuple[float, ...]]
     above: dict[str, tuple[float, ...]]
     patients: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.coverage < 1:
+            raise ValueError(f"coverage must be between 0 and 1, got {self.coverage}")
+        levels = np.array(self.noise_hu, float)
+        if not (levels.size and levels[0] > 0 and (np.diff(levels) > 0).all()):
+            raise ValueError(f"noise_hu must be positive and rise, got {self.noise_hu}")
+        for side in (self.below, self.above):
+            if set(side) != set(CLASSES):
+                raise ValueError(f"factors must be for {', '.join(CLASSES)}, got {sorted(side)}")
+            for name, factors in side.items():
+                row = np.array(factors, float)
+                if row.shape != levels.shape or not ((row >= 0) & (row <= 1e3)).all():
+                    raise ValueError(
+                        f"{name} needs one factor from 0 to 1000 for each of {len(levels)} levels, "
+                        f"got {factors}"
+                    )
 
     def factors(self, classes: NDArray, noise_hu: float) -> tuple[NDArray, NDArray]:
         """Factors below and above for each voxel of a map of indices into :data:`CLASSES`."""
@@ -60,22 +77,3 @@ def tissue_classes(mean_hu: NDArray, *, spacing_mm: tuple[float, float]) -> NDAr
     for index, (low, high) in enumerate(TISSUES.values()):
         classes[(smooth >= low) & (smooth < high)] = index
     return classes
-
-
-def conformal_factor(scores: list[NDArray], coverage: float) -> float:
-    """The smallest factor that covers the wanted share, each patient counting alike.
-
-    Args:
-        scores: for each patient, distances of the truth from the mean over the raw distance.
-        coverage: share to cover.
-
-    Returns:
-        The weighted quantile of the scores.
-    """
-    kept = [np.sort(one) for one in scores if len(one)]
-    values = np.concatenate(kept)
-    weights = np.concatenate([np.full(len(one), 1 / len(one)) for one in kept])
-    order = np.argsort(values)
-    cumulative = np.cumsum(weights[order]) / weights.sum()
-    index = min(int(np.searchsorted(cumulative, coverage)), len(values) - 1)
-    return float(values[order][index])

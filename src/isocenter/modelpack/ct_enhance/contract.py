@@ -19,8 +19,8 @@ class AcceptedScans:
     Attributes:
         pixel_spacing_mm, field_of_view_mm, slice_thickness_mm: geometry.
         noise_hu: level of the noise in soft tissue, measured in the image.
-        noise_mean_frequency_per_mm: mean frequency of that noise, which tells how sharp the kernel
-        is.
+        noise_mean_frequency_per_mm: mean frequency of that noise, which tells how sharp the
+            kernel is.
     """
 
     pixel_spacing_mm: Range

@@ -30,6 +30,9 @@ class DosePrior:
         spread: standard deviation of its logarithm.
         unknown_thickness_mm, unknown_spread: taken where the thickness is not known.
         fractions: lowest and highest dose fraction, all equally likely on a logarithmic scale.
+
+    Raises:
+        ValueError: a number is outside of what could be meant.
     """
 
     standard_noise_hu: float = 6.3
@@ -39,6 +42,19 @@ class DosePrior:
     unknown_thickness_mm: float = 3.0
     unknown_spread: float = 0.5
     fractions: tuple[float, float] = (0.08, 0.6)
+
+    def __post_init__(self) -> None:
+        for name in ("frequency_exponent", "thickness_exponent"):
+            if not abs(getattr(self, name)) <= 10:  # also refuses NaN
+                raise ValueError(f"{name} must be within -10 and 10, got {getattr(self, name)}")
+        for name in ("standard_noise_hu", "spread", "unknown_thickness_mm", "unknown_spread"):
+            if not 0 < getattr(self, name) <= 1e4:
+                raise ValueError(
+                    f"{name} must be positive and at most 10000, got {getattr(self, name)}"
+                )
+        low, high = self.fractions
+        if not 0 < low < high <= 1:
+            raise ValueError(f"fractions must rise within (0, 1], got {self.fractions}")
 
     def expected_fraction(
         self,

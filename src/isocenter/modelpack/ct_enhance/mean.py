@@ -93,7 +93,7 @@ class CtMeanModel(nn.Module):
         detail = (centre - functional.avg_pool2d(centre, 5, 1, 2, count_include_pad=False)) / level
         log_bands = (bands.clamp_min(_LEAST_BAND_HU) / 10).log()
         images = torch.cat([seen / HU_SCALE, detail], dim=1)
-        answer = self.network(images, log_bands).float()
+        answer = self.network(images, log_bands).to(window.dtype)
         spread = functional.softplus(answer[:, 1:]) * level
         anatomy = middle + level * answer[:, :1]
         share = 0.0 if fraction_B is None else fraction_B.view(-1, 1, 1, 1)
@@ -116,5 +116,6 @@ class CtMeanModel(nn.Module):
 
 def level_map(bands: Tensor, size: torch.Size | tuple[int, ...]) -> Tensor:
     """Total noise level at full resolution, (B, 1, H, W) HU, from the levels of the bands."""
-    total = bands.square().sum(dim=1, keepdim=True).sqrt().clamp_min(_LEAST_LEVEL_HU)
+    # Limited before the root: where all bands are zero, the root's own slope is infinite.
+    total = bands.square().sum(dim=1, keepdim=True).clamp_min(_LEAST_LEVEL_HU**2).sqrt()
     return functional.interpolate(total, tuple(size), mode="bilinear", align_corners=False)

@@ -1,56 +1,52 @@
-"""The shipped CT enhancement model: a posterior mean, a bridge, a calibrated interval and their
-card on disk.
+"""The CT enhancement model: a posterior mean, a bridge, a calibrated interval and their card.
 
-The folder has the layout of diffusers: ``model_index.json``, a folder a part with ``config.json``
-and ``diffusion_pytorch_model.safetensors``. It is read here without importing diffusers, which
-takes ten seconds. ``SHA256SUMS`` lists the digest of every file, and nothing is loaded before all
-of them agree.
+Axes: B batch, C channel, H row, W column. Images are HU.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import tempfile
-from dataclasses import asdict, dataclass, replace
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from isocenter.core.errors import ModelRefused
-from isocenter.diffusion.bridge import MeanBridgeScheduler
-from isocenter.image.ct_noise import NoiseMeasure, measure_noise
+from isocenter.core.device import resolve_device
+from isocenter.image.ct_noise import NUM_BANDS, NoiseMeasure, measure_noise
 from isocenter.modelpack.ct_enhance.calibration import LEAST_SPREAD_HU, Calibration, tissue_classes
+from isocenter.modelpack.ct_enhance.call import Enhanced, enhance_images
 from isocenter.modelpack.ct_enhance.contract import AcceptedScans, Estimate
 from isocenter.modelpack.ct_enhance.dose_prior import DosePrior
 from isocenter.modelpack.ct_enhance.mean import CtMeanModel, MeanAndSpread
 from isocenter.modelpack.ct_enhance.texture import CtTextureModel
+from isocenter.modelpack.folder import load_folder, save_folder
 from isocenter.networks.restoration_unet import RestorationUNet
 
 Module = TypeVar("Module", bound=nn.Module)
 
-CLASS_NAME = "CtEnhancer"
-WEIGHTS = "diffusion_pytorch_model.safetensors"
-CHECKSUMS = "SHA256SUMS"
-# Files that explain but decide no pixel; a card may be corrected without making another model.
-_EXPLAINING = ("README.md", "card.json", "training.json", CHECKSUMS)
+MOST_CONTEXT = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class _State:
-    """A slice's estimate as the network gave it, kept for sampling."""
+class JudgedSlice:
+    """One slice as the model sees it, all (1, 1, H, W) HU.
+
+    Attributes:
+        middle: the slice as it came.
+        mean, lower, upper: posterior mean and calibrated interval.
+        raw: the same before calibration.
+    """
 
     middle: Tensor
-    estimate: MeanAndSpread
+    mean: Tensor
+    lower: Tensor
+    upper: Tensor
+    raw: MeanAndSpread
 
 
 class CtEnhancer:
@@ -68,8 +64,8 @@ class CtEnhancer:
         weights_sha256: str = "",
         device: str = "cpu",
     ) -> None:
-        self.mean = _frozen(mean, device)
-        self.texture = _frozen(texture, device)
+        self.mean = _frozen(mean)
+        self.texture = _frozen(texture)
         self.calibration = calibration
         self.accepted = accepted
         self.dose_prior = dose_prior or DosePrior()
@@ -78,7 +74,91 @@ class CtEnhancer:
         self.version: str = card["version"]
         self.weights_sha256 = weights_sha256
         self.context: int = mean.context
-        self.device = device
+        self.to(device)
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the networks; results of arrays and tensors stay where their input is.
+
+        Raises:
+            InputRefused: there is no such device here.
+        """
+        target = resolve_device(str(device))
+        self.mean.to(target)
+        self.texture.to(target)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.mean.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which type the networks count."""
+        return next(self.mean.parameters()).dtype
+
+    def __call__(
+        self,
+        hu: Any,
+        *,
+        spacing_mm: Any = None,
+        dose_fraction: float | Sequence[float] | None = None,
+        samples: int = 0,
+        steps: int = 4,
+        strength: float | None = None,
+        seed: int | Sequence[int] | None = None,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        valid: Any = None,
+    ) -> Enhanced:
+        """Enhance images that are in memory: arrays, tensors, SimpleITK images and volumes.
+
+        Whether the scan is one that the model was made for is not checked here; the task does.
+
+        Args:
+            hu: HU, as one of
+
+                - a NumPy array or tensor (row, column), (slice, row, column), or a batch
+                  (image, 1, row, column) or (image, 1, slice, row, column),
+                - a ``SimpleITK.Image`` in two or three dimensions,
+                - a :class:`isocenter.core.volume.Volume` or slice source in HU.
+
+                Slices of a volume are seen with their neighbours, those of a batch alone.
+            spacing_mm: (row, column) or (slice, row, column), or for a batch one such tuple an
+                image; not needed where the input knows it.
+            dose_fraction: dose of the scan over the standard dose, in (0, 1], or one an image;
+                where absent it is guessed once a scan, from its noise.
+            samples: how many images of the posterior are drawn.
+            steps: of the bridge, for each sample.
+            strength: from 0 (mean) to 1 (average of the samples); gives ``image``. Above 0 at
+                least one sample is drawn.
+            seed: of the samples, or one an image; 0 where absent. Image number n of a batch gets
+                a seed of its own from one seed, image 0 that seed itself.
+            generator: draws the samples instead of a seed; or one an image.
+            valid: same shape as ``hu``, False where the scanner measured nothing. There the model
+                sees air, and results are as the input.
+
+        Returns:
+            Results in the kind of the input; of tensors on its device and in its type, whole
+            numbers become float32. Of a tensor that asks for gradients they are differentiable;
+            the guessed dose, the noise level and the tissue that choose the interval's factors
+            count as constants. A slice source gives volumes.
+
+        Raises:
+            InputRefused: the input or a setting, in words.
+            ModelRefused: the model gave no finite numbers.
+        """
+        return enhance_images(
+            self,
+            hu,
+            spacing_mm=spacing_mm,
+            dose_fraction=dose_fraction,
+            samples=samples,
+            steps=steps,
+            strength=strength,
+            seed=seed,
+            generator=generator,
+            valid=valid,
+        )
 
     def guess_dose_fraction(
         self, noise: NoiseMeasure, *, slice_thickness_mm: float | None = None
@@ -97,15 +177,62 @@ class CtEnhancer:
         dose_fraction: float | None = None,
     ) -> tuple[MeanAndSpread, NoiseMeasure]:
         """Mean and uncalibrated spread of a window, and the noise measured in its middle."""
-        noise = measure_noise(window_hu[self.context], spacing_mm=spacing_mm)
+        return self._raw(
+            self._tensor(window_hu), spacing_mm=spacing_mm, dose_fraction=dose_fraction
+        )
+
+    def _raw(
+        self, window_BCHW: Tensor, *, spacing_mm: tuple[float, float], dose_fraction: float | None
+    ) -> tuple[MeanAndSpread, NoiseMeasure]:
+        middle_hu = window_BCHW[0, self.context].detach().cpu().numpy()
+        noise = measure_noise(middle_hu, spacing_mm=spacing_mm)
         fraction = self.guess_dose_fraction(noise) if dose_fraction is None else dose_fraction
-        window = self._tensor(window_hu)
-        raw: MeanAndSpread = self.mean(window, torch.tensor([fraction]).to(window))
+        raw: MeanAndSpread = self.mean(window_BCHW, torch.tensor([fraction]).to(window_BCHW))
         even = replace(
             raw, below=without_pixel_grid(raw.below), above=without_pixel_grid(raw.above)
         )
         return even, noise
 
+    def judge(
+        self,
+        window_BCHW: Tensor,
+        *,
+        spacing_mm: tuple[float, float],
+        dose_fraction: float | None = None,
+    ) -> JudgedSlice:
+        """Mean and calibrated interval of the middle slice; differentiable.
+
+        Args:
+            window_BCHW: (1, 2 * context + 1, H, W) on the model's device and of its type.
+            spacing_mm: row and column spacing.
+            dose_fraction: see :meth:`estimate`.
+        """
+        raw, noise = self._raw(window_BCHW, spacing_mm=spacing_mm, dose_fraction=dose_fraction)
+        mean_hu = raw.mean[0, 0].detach().cpu().numpy()
+        classes = tissue_classes(mean_hu, spacing_mm=spacing_mm)
+        below, above = (
+            torch.from_numpy(factors).to(raw.mean)
+            for factors in self.calibration.factors(classes, noise.level_hu)
+        )
+        return JudgedSlice(
+            middle=window_BCHW[:, self.context : self.context + 1],
+            mean=raw.mean,
+            lower=raw.mean - below * raw.below.clamp_min(LEAST_SPREAD_HU),
+            upper=raw.mean + above * raw.above.clamp_min(LEAST_SPREAD_HU),
+            raw=raw,
+        )
+
+    def draw(self, judged: JudgedSlice, white: Tensor, *, steps: int) -> Tensor:
+        """One image of the posterior, (1, 1, H, W), from white noise of that shape.
+
+        Raises:
+            ValueError: the bridge does not run in that many steps.
+        """
+        return self.texture.sample(
+            white.to(judged.middle), middle=judged.middle, estimate=judged.raw, steps=steps
+        )
+
+    @torch.inference_mode()
     def estimate(
         self,
         window_hu: NDArray,
@@ -114,17 +241,14 @@ class CtEnhancer:
         dose_fraction: float | None = None,
     ) -> Estimate:
         """Mean and calibrated interval of the middle slice, (row, column) float32 HU."""
-        raw, noise = self.raw_estimate(
-            window_hu, spacing_mm=spacing_mm, dose_fraction=dose_fraction
+        judged = self.judge(
+            self._tensor(window_hu), spacing_mm=spacing_mm, dose_fraction=dose_fraction
         )
-        mean, below, above = (part[0, 0].cpu().numpy() for part in (raw.mean, raw.below, raw.above))
-        classes = tissue_classes(mean, spacing_mm=spacing_mm)
-        factor_below, factor_above = self.calibration.factors(classes, noise.level_hu)
         return Estimate(
-            mean_hu=mean,
-            lower_hu=mean - factor_below * np.maximum(below, LEAST_SPREAD_HU),
-            upper_hu=mean + factor_above * np.maximum(above, LEAST_SPREAD_HU),
-            state=_State(middle=self._tensor(window_hu[self.context][None]), estimate=raw),
+            mean_hu=judged.mean[0, 0].cpu().numpy(),
+            lower_hu=judged.lower[0, 0].cpu().numpy(),
+            upper_hu=judged.upper[0, 0].cpu().numpy(),
+            state=judged,
         )
 
     @torch.inference_mode()
@@ -142,16 +266,96 @@ class CtEnhancer:
         Raises:
             ValueError: the bridge does not run in that many steps.
         """
-        state: _State = estimate.state
+        judged: JudgedSlice = estimate.state
         generator = torch.Generator().manual_seed(seed)
-        white = torch.randn(state.middle.shape, generator=generator).to(state.middle)
-        image = self.texture.sample(
-            white, middle=state.middle, estimate=state.estimate, steps=steps
-        )
-        return image[0, 0].cpu().numpy()
+        white = torch.randn(judged.middle.shape, generator=generator)
+        return self.draw(judged, white, steps=steps)[0, 0].cpu().numpy()
 
-    def _tensor(self, images_hu: NDArray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(images_hu, np.float32))[None].to(self.device)
+    def _tensor(self, window_hu: NDArray) -> Tensor:
+        window = torch.from_numpy(np.ascontiguousarray(window_hu, np.float32))[None]
+        return window.to(self.device, self.dtype)
+
+    # on disk
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path | None = None, *, device: str | torch.device = "cpu"
+    ) -> CtEnhancer:
+        """Load a model folder; the shipped one where absent.
+
+        Raises:
+            ModelRefused: no such model, altered, or of another kind.
+            InputRefused: the device is not there.
+        """
+        loaded = load_folder(folder, kind=cls.__name__, device=str(device))
+        assert isinstance(loaded, cls)
+        return loaded
+
+    def save_pretrained(
+        self, folder: str | Path, *, documents: Mapping[str, str] | None = None
+    ) -> str:
+        """Write a model folder whole or not at all; returns its digest.
+
+        Args:
+            folder: must not exist yet.
+            documents: further text files by name, such as the card ``README.md``.
+
+        Raises:
+            OutputRefused: the folder exists.
+            ModelRefused: the card does not say what a card must.
+        """
+        return save_folder(self, folder, documents=documents)
+
+    def parts(self) -> dict[str, Any]:
+        """Networks and scheduler, as the registry names their roles."""
+        return {
+            "mean": self.mean.network,
+            "texture": self.texture.network,
+            "scheduler": self.texture.scheduler,
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """What stands in the index beside the parts."""
+        return {
+            "context": self.context,
+            "accepted": asdict(self.accepted),
+            "dose_prior": asdict(self.dose_prior),
+        }
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The factors of the interval."""
+        return {"calibration": asdict(self.calibration)}
+
+    @classmethod
+    def from_parts(
+        cls,
+        parts: Mapping[str, Any],
+        *,
+        settings: Mapping[str, Any],
+        tables: Mapping[str, Mapping[str, Any]],
+        card: dict[str, Any],
+        weights_sha256: str,
+        device: str,
+    ) -> CtEnhancer:
+        """The model that a folder describes.
+
+        Raises:
+            KeyError: a setting is missing.
+            ValueError: a setting is unknown, or parts and settings do not fit each other.
+        """
+        _refuse_unknown(settings, {"context", "accepted", "dose_prior"}, "model_index.json")
+        context = settings["context"]
+        _check_parts(parts["mean"], parts["texture"], context)
+        return cls(
+            mean=CtMeanModel(parts["mean"], context=context),
+            texture=CtTextureModel(parts["texture"], scheduler=parts["scheduler"]),
+            calibration=_calibration(tables["calibration"]),
+            accepted=_accepted(settings["accepted"]),
+            dose_prior=_dose_prior(settings["dose_prior"]),
+            card=card,
+            weights_sha256=weights_sha256,
+            device=device,
+        )
 
 
 def without_pixel_grid(spread_BCHW: Tensor) -> Tensor:
@@ -164,207 +368,61 @@ def without_pixel_grid(spread_BCHW: Tensor) -> Tensor:
     return functional.conv2d(padded, torch.outer(weights, weights)[None, None])
 
 
-def _frozen(module: Module, device: str) -> Module:
-    module.to(device)
+def _frozen(module: Module) -> Module:
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return module.eval().requires_grad_(False)
 
 
-def save_ct_enhancer(model: CtEnhancer, folder: Path, *, documents: dict[str, str]) -> str:
-    """Write a model folder whole or not at all.
-
-    Args:
-        model: what to save; weights are stored in half precision.
-        folder: must not exist yet.
-        documents: further text files by name, such as the card ``README.md``.
-
-    Returns:
-        The digest over everything that decides a pixel, also written to ``SHA256SUMS``.
-
-    Raises:
-        ModelRefused: the folder exists.
-    """
-    if folder.exists():
-        raise ModelRefused("the model folder exists already; name another or remove it first")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        parts = {"mean": model.mean.network, "texture": model.texture.network}
-        for name, network in parts.items():
-            _save_network(network, temporary / name)
-        _write_json(
-            temporary / "scheduler" / "scheduler_config.json",
-            {"_class_name": "MeanBridgeScheduler", **model.texture.scheduler.config},
-        )
-        _write_json(
-            temporary / "model_index.json",
-            {
-                "_class_name": CLASS_NAME,
-                "context": model.context,
-                "accepted": asdict(model.accepted),
-                "dose_prior": asdict(model.dose_prior),
-                "mean": ["isocenter.networks.restoration_unet", "RestorationUNet"],
-                "texture": ["isocenter.networks.restoration_unet", "RestorationUNet"],
-                "scheduler": ["isocenter.diffusion.bridge", "MeanBridgeScheduler"],
-            },
-        )
-        _write_json(temporary / "calibration.json", asdict(model.calibration))
-        _write_json(temporary / "card.json", model.card)
-        for name, text in documents.items():
-            (temporary / name).write_text(text)
-        digest = write_checksums(temporary)
-        temporary.chmod(0o755)
-        os.replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    return digest
-
-
-def _save_network(network: RestorationUNet, folder: Path) -> None:
-    _write_json(folder / "config.json", {"_class_name": "RestorationUNet", **network.config})
-    state = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(state, folder / WEIGHTS)
-    (folder / WEIGHTS).chmod(0o644)
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in paths
-        if path != folder / CHECKSUMS
+def _check_parts(mean: RestorationUNet, texture: RestorationUNet, context: object) -> None:
+    whole = isinstance(context, int) and not isinstance(context, bool)
+    if not whole or not 0 <= context <= MOST_CONTEXT:  # type: ignore[operator]
+        raise ValueError(f"context must be whole and within 0..{MOST_CONTEXT}, got {context!r}")
+    assert isinstance(context, int)
+    wanted = {
+        "mean": (mean, {"in_channels": 2 * context + 2, "out_channels": 3}, False),
+        "texture": (texture, {"in_channels": 3, "out_channels": 1}, True),
     }
+    for role, (network, sizes, has_time) in wanted.items():
+        for name, size in (sizes | {"map_channels": NUM_BANDS}).items():
+            if network.config[name] != size:
+                raise ValueError(
+                    f"the part {role} has {name} {network.config[name]}, {size} are needed for "
+                    f"context {context}"
+                )
+        if bool(network.time_channels) != has_time:
+            raise ValueError(f"the part {role} must {'' if has_time else 'not '}have time_channels")
 
 
-def write_checksums(folder: Path) -> str:
-    """List the digest of every file; return the digest over those that decide a pixel."""
-    digests = _digests(folder)
-    lines = [f"{digest}  {name}\n" for name, digest in digests.items()]
-    (folder / CHECKSUMS).write_text("".join(lines))
-    return _deciding_digest(digests)
+def _refuse_unknown(found: Mapping[str, Any], known: set[str], where: str) -> None:
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{where} must be an object, got {type(found).__name__}")
+    for name in found.keys() - known:
+        raise ValueError(f"{where} holds {name!r}, which is none of {', '.join(sorted(known))}")
 
 
-def _deciding_digest(digests: dict[str, str]) -> str:
-    deciding = [f"{digest}  {name}" for name, digest in digests.items() if name not in _EXPLAINING]
-    return hashlib.sha256("\n".join(deciding).encode()).hexdigest()
+def _field_names(kind: type) -> set[str]:
+    return {field.name for field in fields(kind)}
 
 
-def shipped_folder() -> Path:
-    """Where the weights that come with the package lie."""
-    return Path(str(files("isocenter.modelpack"))) / "shipped" / "ct_enhance"
+def _accepted(ranges: Mapping[str, Any]) -> AcceptedScans:
+    _refuse_unknown(ranges, _field_names(AcceptedScans), "accepted")
+    for name, (low, high) in ranges.items():
+        if not 0 <= low <= high <= 1e6:
+            raise ValueError(f"the accepted {name} must be a range, got {(low, high)}")
+    return AcceptedScans(**{name: (low, high) for name, (low, high) in ranges.items()})
 
 
-def verify(folder: Path) -> str:
-    """Compare every file with ``SHA256SUMS``.
-
-    Returns:
-        The digest over everything that decides a pixel.
-
-    Raises:
-        ModelRefused: a file is missing, altered or not listed.
-    """
-    listing = folder / CHECKSUMS
-    if not listing.is_file():
-        raise ModelRefused(
-            f"no {CHECKSUMS} in the model folder; expected a folder made by `isocenter train` or "
-            "the one that comes with the package"
-        )
-    text = listing.read_text(errors="replace")  # a damaged list fits no file
-    lines = [line.split("  ", 1) for line in text.splitlines() if "  " in line]
-    expected = {name: digest for digest, name in lines}
-    found = _digests(folder)
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise ModelRefused(
-                f"the model's file {name} is missing, altered or not listed in {CHECKSUMS}; "
-                "get the model again from where it came"
-            )
-    return _deciding_digest(found)
+def _dose_prior(numbers: Mapping[str, Any]) -> DosePrior:
+    _refuse_unknown(numbers, _field_names(DosePrior), "dose_prior")
+    return DosePrior(**dict(numbers) | {"fractions": tuple(numbers["fractions"])})
 
 
-def load(folder: Path | str | None = None, *, device: str = "cpu") -> CtEnhancer:
-    """Load a CT enhancement model after verifying every file.
-
-    Args:
-        folder: a model folder; the shipped one where absent.
-        device: "cpu", "cuda" or "auto".
-
-    Raises:
-        ModelRefused: not such a folder, altered, or the device is not there.
-    """
-    place = shipped_folder() if folder is None else Path(folder)
-    digest = verify(place)
-    index = _read_json(place / "model_index.json")
-    if index.get("_class_name") != CLASS_NAME:
-        raise ModelRefused(
-            f"this folder holds a {index.get('_class_name', 'model without a class')}, "
-            f"a {CLASS_NAME} is needed to enhance CT"
-        )
-    try:
-        return _assembled(place, index, digest=digest, device=chosen_device(device))
-    except (KeyError, TypeError) as error:
-        raise ModelRefused(
-            f"the model folder lacks {error}; it was written by another version of Isocenter, get "
-            "or train the model for this one"
-        ) from error
-
-
-def _assembled(place: Path, index: dict[str, Any], *, digest: str, device: str) -> CtEnhancer:
-    scheduler = _read_json(place / "scheduler" / "scheduler_config.json")
-    calibration = _read_json(place / "calibration.json")
-    prior = index["dose_prior"]
-    return CtEnhancer(
-        mean=CtMeanModel(_load_network(place / "mean"), context=index["context"]),
-        texture=CtTextureModel(
-            _load_network(place / "texture"),
-            scheduler=MeanBridgeScheduler(max_steps=scheduler["max_steps"]),
-        ),
-        calibration=Calibration(
-            coverage=calibration["coverage"],
-            noise_hu=tuple(calibration["noise_hu"]),
-            below={name: tuple(row) for name, row in calibration["below"].items()},
-            above={name: tuple(row) for name, row in calibration["above"].items()},
-            patients=calibration["patients"],
-        ),
-        accepted=AcceptedScans(
-            **{name: (low, high) for name, (low, high) in index["accepted"].items()}
-        ),
-        dose_prior=DosePrior(**prior | {"fractions": tuple(prior["fractions"])}),
-        card=_read_json(place / "card.json"),
-        weights_sha256=digest,
-        device=device,
+def _calibration(table: Mapping[str, Any]) -> Calibration:
+    _refuse_unknown(table, _field_names(Calibration), "calibration.json")
+    return Calibration(
+        coverage=table["coverage"],
+        noise_hu=tuple(table["noise_hu"]),
+        below={name: tuple(row) for name, row in table["below"].items()},
+        above={name: tuple(row) for name, row in table["above"].items()},
+        patients=table["patients"],
     )
-
-
-def chosen_device(device: str) -> str:
-    """Resolve "auto"; refuse a GPU that is not there."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelRefused(f"device {device!r} was asked for and no GPU is ready; use 'cpu'")
-    return device
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ModelRefused(f"the model's file {path.name} is missing or not JSON") from error
-    if not isinstance(value, dict):
-        raise ModelRefused(f"the model's file {path.name} holds no object")
-    return value
-
-
-def _load_network(folder: Path) -> RestorationUNet:
-    config = _read_json(folder / "config.json")
-    config.pop("_class_name", None)
-    network = RestorationUNet(**config)
-    weights = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
-    network.load_state_dict(weights)
-    return network

@@ -37,10 +37,8 @@ def radial_colour(removed_BCHW: Tensor, inside_BCHW: Tensor) -> Tensor:
     masked = (removed_BCHW - removed_BCHW.mean(dim=(-2, -1), keepdim=True)) * inside_BCHW
     power = torch.fft.rfft2(masked).abs().square().flatten(1)
     bins = _bins(removed_BCHW.shape[-2:], removed_BCHW.device)
-    total = torch.zeros(len(power), _NUM_BINS, device=power.device).index_add_(1, bins, power)
-    count = torch.zeros(_NUM_BINS, device=power.device).index_add_(
-        0, bins, torch.ones_like(bins, dtype=power.dtype)
-    )
+    total = power.new_zeros(len(power), _NUM_BINS).index_add(1, bins, power)
+    count = power.new_zeros(_NUM_BINS).index_add(0, bins, torch.ones_like(power[0]))
     radial = total / count.clamp_min(1)
     return radial.clamp_min(1e-12).sqrt()
 
@@ -89,7 +87,7 @@ class CtTextureModel(nn.Module):
         """Velocity of the normalized residual at a time, (B, 1, H, W)."""
         removed = (middle - estimate.mean) / estimate.level
         images = torch.cat([state, estimate.mean / HU_SCALE, removed], dim=1)
-        return self.network(images, estimate.log_bands, time_B).float()
+        return self.network(images, estimate.log_bands, time_B).to(estimate.mean.dtype)
 
     def start(self, white: Tensor, *, middle: Tensor, estimate: MeanAndSpread) -> Tensor:
         """Noise of the colour that stage one removed, of unit variance."""

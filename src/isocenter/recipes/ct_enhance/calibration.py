@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from isocenter.core.errors import InputRefused
 from isocenter.datasets.ct_dose_cases import DoseCase
 from isocenter.image.ct_tissue import body_mask
+from isocenter.modelpack.conformal import conformal_factor
 from isocenter.modelpack.ct_enhance.calibration import (
     CLASSES,
     LEAST_SPREAD_HU,
     Calibration,
-    conformal_factor,
     tissue_classes,
 )
 from isocenter.modelpack.ct_enhance.model import CtEnhancer

@@ -19,7 +19,7 @@ from isocenter.core.seeds import derived_seed
 from isocenter.core.version import __version__
 from isocenter.datasets.ct_dose_cases import DoseCase, simulated_cases
 from isocenter.modelpack.ct_enhance.mean import CtMeanModel
-from isocenter.modelpack.ct_enhance.model import CtEnhancer, save_ct_enhancer
+from isocenter.modelpack.ct_enhance.model import CtEnhancer
 from isocenter.modelpack.ct_enhance.texture import CtTextureModel
 from isocenter.recipes.ct_enhance import card as ct_enhance_card
 from isocenter.recipes.ct_enhance.calibration import calibrate, uncalibrated
@@ -64,7 +64,7 @@ def pack(
         "README.md": ct_enhance_card.readme(card, recipe, sources=collection.sources),
         "training.json": json.dumps(training, indent=1) + "\n",
     }
-    save_ct_enhancer(model, folder, documents=documents)
+    model.save_pretrained(folder, documents=documents)
     return folder
 
 

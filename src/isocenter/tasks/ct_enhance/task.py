@@ -97,9 +97,10 @@ class EnhanceSettings(Settings):
 
 
 def _load_model(folder: Path | None, device: str) -> Enhancer:
-    from isocenter.modelpack.ct_enhance.model import load
+    from isocenter.modelpack.folder import load_folder
 
-    return load(folder, device=device)
+    enhancer: Enhancer = load_folder(folder, kind="CtEnhancer", device=device)
+    return enhancer
 
 
 def _judge(case: Case[EnhanceSettings, Enhancer]) -> Suitability:

@@ -37,7 +37,9 @@ def draw_weights(module: nn.Module, *, scale: float, seed: int) -> None:
 
 def flat_calibration(factor: float, **factors: float) -> Calibration:
     """The same factor everywhere but for the classes named."""
-    table = {name: (factors.get(name, factor),) * 2 for name in CLASSES}
+    table: dict[str, tuple[float, ...]] = {
+        name: (factors.get(name, factor),) * 2 for name in CLASSES
+    }
     return Calibration(coverage=0.9, noise_hu=(10.0, 100.0), below=table, above=table, patients=4)
 
 
@@ -46,7 +48,7 @@ def calibration() -> Callable[..., Calibration]:
     return flat_calibration
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build_enhancer() -> Callable[..., CtEnhancer]:
     """Options: scale of the drawn weights (0 for a network that answers zero), and parts."""
 
@@ -60,7 +62,14 @@ def build_enhancer() -> Callable[..., CtEnhancer]:
         texture = CtTextureModel.build_network(widths=[4, 6], blocks=[1, 1], time_channels=4)
         draw_weights(mean, scale=scale, seed=1)
         draw_weights(texture, scale=scale, seed=2)
-        card: dict[str, Any] = {"name": "tiny", "version": "3", "limits": ["made in a test"]}
+        card: dict[str, Any] = {
+            "name": "tiny",
+            "version": "3",
+            "intended_use": "Tests.",
+            "not_for": ["Anything else."],
+            "limits": ["made in a test"],
+            "licence": "Apache-2.0",
+        }
         return CtEnhancer(
             mean=CtMeanModel(mean, context=1),
             texture=CtTextureModel(texture, scheduler=MeanBridgeScheduler()),

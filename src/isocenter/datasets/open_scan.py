@@ -1,0 +1,84 @@
+"""One door for scans on disk: DICOM series and volume files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from isocenter.core.errors import InputRefused
+from isocenter.core.outputs import HOUNSFIELD
+from isocenter.core.volume import Volume, VolumeSlices
+from isocenter.dicom.reading.ct_padding import measured_pixels
+from isocenter.dicom.reading.open import CtSeries, open_ct_series
+from isocenter.image.volume_files import is_volume_file, read_volume_file
+
+
+def read(path: str | Path, *, series: str | None = None, unit: str | None = None) -> Volume:
+    """Read a whole scan into memory.
+
+    Args:
+        path: a CT series (a DICOM file, a folder or a tree of folders; also one that a model
+            enhanced), or a volume file: .nii, .nii.gz, .mha or .mhd.
+        series: which series, where several fit.
+        unit: what the numbers of a volume file mean, such as "HU"; DICOM says so itself.
+
+    Returns:
+        Values with geometry, unit and mask of what was measured.
+
+    Raises:
+        InputRefused: not readable, not one scan, or of no known unit.
+    """
+    return open_scan(path, series=series, unit=unit, accept_enhanced=True).to_volume()
+
+
+def open_scan(
+    path: str | Path,
+    *,
+    series: str | None = None,
+    unit: str | None = None,
+    largest_run: bool = False,
+    accept_enhanced: bool = False,
+) -> CtSeries | FileSlices:
+    """Open a scan to be read slice by slice.
+
+    Args:
+        path, series, unit: see :func:`read`.
+        largest_run: of a DICOM series, take the largest even run of slices.
+        accept_enhanced: take a DICOM series that a model made.
+
+    Raises:
+        InputRefused: as :func:`read`.
+    """
+    place = Path(path).expanduser()
+    if is_volume_file(place) and not place.is_dir():
+        if series is not None:
+            raise InputRefused("a volume file holds one scan; leave series out")
+        return FileSlices(_with_mask(read_volume_file(place, unit=unit)))
+    if unit not in (None, HOUNSFIELD.name):
+        raise InputRefused(f"a CT series is in HU; leave unit out, got {unit!r}")
+    return open_ct_series(
+        place,
+        series=series,
+        run="largest" if largest_run else "all",
+        accept_enhanced=accept_enhanced,
+    )
+
+
+class FileSlices(VolumeSlices):
+    """A volume file, read slice by slice; it lies in memory, as these formats ask for it."""
+
+    def to_volume(self) -> Volume:
+        """The whole scan."""
+        return self.volume
+
+
+def _with_mask(volume: Volume) -> Volume:
+    """Leave out what lies outside the scanner's circle, as for a DICOM series without padding."""
+    if volume.unit != HOUNSFIELD.name:
+        return volume
+    valid = np.stack(
+        [measured_pixels(one, slope=1.0, intercept=0.0, padding=None) for one in volume.array]
+    )
+    return volume if valid.all() else replace(volume, valid=valid)
