@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Input = str | Path | Volume | SliceSource
 
+# The longer of two that a name may end with comes first.
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd")
 # Results of what lies in memory are written like this.
 DEFAULT_ENDING = VOLUME_ENDINGS[0]
@@ -111,13 +112,11 @@ def _open_path(reads: Reads, path: str | Path, series: str | None, largest_run: 
     if not str(path):
         raise InputRefused("input and output must be named; an empty name is neither")
     path = Path(path).expanduser()
-    if ending := _volume_ending(path):
-        if series is not None:
-            raise InputRefused(f"a {ending} file holds one volume; leave the series out")
-        from isocenter.image.volume_files import read_volume_file
+    if (ending := _volume_ending(path)) and not path.is_dir():
+        from isocenter.datasets.open_scan import open_scan
 
-        volume = read_volume_file(path, unit=reads.unit)
-        return Opened(name=reads.name, source=volume.slices(), ending=ending)
+        volume = open_scan(path, unit=reads.unit, series=series)
+        return Opened(name=reads.name, source=volume, ending=ending)
     modality = _READ_FROM_DICOM.get(reads.modality)
     if modality is None:
         raise InputRefused(
