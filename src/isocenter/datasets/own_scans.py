@@ -43,11 +43,13 @@ class OwnScans:
         scans: the even runs that fit; patients go by pseudonym.
         part_of: the part of each patient who has such a run.
         index: the listing of all series, ready for JSON, without identifiers.
+        refusal: why this is too little to train on, None where it is enough.
     """
 
     scans: tuple[TrainingScan, ...]
     part_of: dict[str, str]
     index: dict[str, Any]
+    refusal: InputRefused | None
 
 
 def read_own_scans(
@@ -66,8 +68,7 @@ def read_own_scans(
         say: is told what happens.
 
     Raises:
-        InputRefused: nothing fits, one person goes by two Patient IDs, or a part has too few
-            patients.
+        InputRefused: nothing is there that could fit, or one person goes by two Patient IDs.
     """
     say("looking for DICOM series: all headers are read first")
     found = sorted(_series_below(data), key=lambda one: (one.person.patient, one.summary.number))
@@ -80,19 +81,11 @@ def read_own_scans(
         if done % max(1, len(found) // 10) == 0:
             say(f"read {done} of {len(found)} series, {len(reader.scans)} runs fit")
     say(reader.summary())
-    if not reader.scans:
-        raise InputRefused(f"none of the {len(found)} series can be trained on: {reader.reasons()}")
-    try:
-        check_parts(reader.part_of, rule)
-    except InputRefused as refusal:
-        seed = reader.seed_that_does()
-        hint = "" if seed is None else f"; with split.seed={seed} each part has enough"
-        left_out = f". Not used: {reader.reasons()}" if reader.reasons() else ""
-        raise InputRefused(f"{refusal}{hint}{left_out}") from None
     return OwnScans(
         scans=tuple(reader.scans),
         part_of=reader.part_of,
         index={"patients": dict(sorted(reader.part_of.items())), "series": reader.listing},
+        refusal=reader.refusal(),
     )
 
 
@@ -216,7 +209,22 @@ class _Reader:
         digest = hmac.new(self.key, f"{letter}{identity}".encode(), hashlib.sha256).hexdigest()
         return letter + digest[:_PSEUDONYM_DIGITS]
 
-    def seed_that_does(self) -> int | None:
+    def refusal(self) -> InputRefused | None:
+        """Why what was read is too little, with numbers and what to do; None where it is enough."""
+        reasons = self.reasons()
+        if not self.scans:
+            return InputRefused(
+                f"none of the {len(self.listing)} series can be trained on: {reasons}"
+            )
+        try:
+            check_parts(self.part_of, self.rule)
+        except InputRefused as refusal:
+            seed = self._seed_that_does()
+            hint = "" if seed is None else f"; with split.seed={seed} each part has enough"
+            return InputRefused(f"{refusal}{hint}" + (f". Not used: {reasons}" if reasons else ""))
+        return None
+
+    def _seed_that_does(self) -> int | None:
         """A seed of the split that leaves no part short; None where none was found."""
         for seed in range(_SEEDS_TRIED):
             rule = replace(self.rule, seed=seed)

@@ -231,6 +231,8 @@ def test_too_few_patients_are_refused_with_numbers(data: Path, tmp_path: Path) -
         collected(data, tmp_path / "out")
     assert "calibration has" in str(refusal.value)
     assert "split.seed=" not in str(refusal.value)
+    kept = json.loads((tmp_path / "out" / "index.json").read_text())
+    assert len(kept["series"]) == 3
     assert "At least 8 patients are needed" in str(refusal.value)
 
 

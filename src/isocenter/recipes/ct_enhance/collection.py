@@ -79,6 +79,8 @@ def gather(recipe: CtEnhanceRecipe, data: Path, output: Path, *, say: Say) -> Co
     )
     if is_main_process():
         write_json(output / INDEX, {"made_by": f"isocenter {__version__}", **own.index})
+    if own.refusal is not None:
+        raise own.refusal
     return Collection(parts=divided(own.scans, own.part_of), is_own=True)
 
 
