@@ -16,7 +16,9 @@ from typer.testing import Result
 from isocenter.core.errors import (
     SeriesChoiceNeeded,
 )
-from isocenter.tasks.ct_enhance.task import ENHANCED, TASK, EnhanceSettings
+from isocenter.tasks.ct_enhance.outputs import ENHANCED
+from isocenter.tasks.ct_enhance.settings import EnhanceSettings
+from isocenter.tasks.ct_enhance.task import TASK
 from isocenter.tasks.registry import TASKS
 from isocenter.tasks.settings import Settings, setting
 from isocenter.tasks.task import Reads, Task

@@ -138,7 +138,7 @@ def test_the_report_shows_what_came_in_and_what_came_out(scan: Path, tmp_path: P
         "Before",
         "Smoothed series",
         "Interval",
-        "Was the scan one for this model?",
+        "Was the scan one for this task?",
         "isocenter smooth INPUT --output FOLDER --width-mm 2",
     ):
         assert words in page

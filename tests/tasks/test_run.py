@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 
 from isocenter.core.acquisition import Acquisition, MrAcquisition
@@ -17,6 +16,7 @@ from isocenter.core.errors import InputRefused, ModelRefused
 from isocenter.core.outputs import NO_UNIT, Code, MaskOutput, SeriesOutput
 from isocenter.core.seeds import generator_for
 from isocenter.core.volume import Geometry, Volume
+from isocenter.image.volume_files import read_volume_file, write_volume_file
 from isocenter.tasks.run import RunResult, run
 from isocenter.tasks.settings import Settings, setting
 from isocenter.tasks.suitability import Suitability
@@ -42,7 +42,10 @@ def mixed(case: Case[MixSettings, Any]) -> Iterator[SliceResult]:
         if "flair" in case.scans:
             image = share * before + (1 - share) * case.scans["flair"].values(index)
         yield SliceResult(
-            index=index, before=before, values={"mixed": image, "bright": image > image.mean()}
+            index=index,
+            before=before,
+            valid=first.valid(index),
+            values={"mixed": image, "bright": image > image.mean()},
         )
 
 
@@ -102,30 +105,17 @@ def mr(seed: int, **options: Any) -> Volume:
     return replace(volume, **options)
 
 
-@pytest.fixture
-def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, Volume]:
-    """Stands for volume files: what is written is kept, and can be read again."""
-    kept: dict[str, Volume] = {}
-
-    def write(volume: Volume, path: Path) -> Path:
-        path.write_bytes(volume.array.tobytes())
-        kept[path.name] = volume
-        return path
-
-    module = ModuleType("isocenter.image.volume_files")
-    module.write_volume_file = write  # type: ignore[attr-defined]
-    module.read_volume_file = lambda path, *, unit: replace(  # type: ignore[attr-defined]
-        kept[path.name], unit=unit
-    )
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    return kept
+def values(result: RunResult, name: str) -> Volume:
+    """The one volume file of an output."""
+    (path,) = result.files[name]
+    return read_volume_file(path, unit="")
 
 
 Make = Callable[..., RunResult]
 
 
 @pytest.fixture
-def make(files: dict[str, Volume], tmp_path: Path) -> Make:
+def make(tmp_path: Path) -> Make:
     def mix(name: str = "out", **options: Any) -> RunResult:
         inputs = {"t1": mr(1), "flair": mr(2)} | options.pop("inputs", {})
         return run(MIX, inputs, tmp_path / name, **options)
@@ -133,22 +123,20 @@ def make(files: dict[str, Volume], tmp_path: Path) -> Make:
     return mix
 
 
-def test_two_scans_become_one_on_the_grid_of_the_first(
-    make: Make, files: dict[str, Volume]
-) -> None:
+def test_two_scans_become_one_on_the_grid_of_the_first(make: Make) -> None:
     result = make(settings=MixSettings(share=0.25))
-    mixed = files["mixed.nii.gz"]
+    mixed = values(result, "mixed")
     wanted = 0.25 * mr(1).array + 0.75 * mr(2).array
     np.testing.assert_allclose(mixed.array, wanted, atol=1e-6)
     assert mixed.geometry == mr(1).geometry
-    assert files["bright.nii.gz"].array.dtype == np.uint8
+    assert set(np.unique(values(result, "bright").array)) == {0, 1}
     assert [path.name for path in result.files["mixed"]] == ["mixed.nii.gz"]
     assert result.report.exists()
 
 
-def test_an_optional_scan_can_be_left_out(make: Make, files: dict[str, Volume]) -> None:
-    make(inputs={"flair": None})
-    np.testing.assert_array_equal(files["mixed.nii.gz"].array, mr(1).array)
+def test_an_optional_scan_can_be_left_out(make: Make) -> None:
+    result = make(inputs={"flair": None})
+    np.testing.assert_array_equal(values(result, "mixed").array, mr(1).array)
 
 
 def test_every_scan_and_setting_decides_the_result(make: Make) -> None:
@@ -169,52 +157,51 @@ def test_what_has_no_header_says_that_no_dicom_was_written(make: Make) -> None:
     assert result.record.settings["written_as"] == ".nii.gz"
 
 
-def test_a_volume_file_gives_files_of_its_own_kind(
-    make: Make, files: dict[str, Volume], tmp_path: Path
-) -> None:
-    files["scan.mha"] = mr(1)
+def test_a_volume_file_gives_files_of_its_own_kind(make: Make, tmp_path: Path) -> None:
+    write_volume_file(mr(1), tmp_path / "scan.mha")
     result = make(inputs={"t1": tmp_path / "scan.mha"})
     assert [path.name for path in result.files["mixed"]] == ["mixed.mha"]
 
 
-def test_dicom_can_be_asked_for(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[dict[str, Any]] = []
-
-    class Writer:
-        def __init__(self, *place: Any, **told: Any) -> None:
-            opened.append(told)
-
-        def write(self, index: int, values: Any) -> int:
-            return 1
-
-        def finish(self) -> list[Path]:
-            return []
-
-    for module, name in (("new_series", "NewSeriesWriter"), ("segmentation", "SegmentationWriter")):
-        stand_in = ModuleType(f"isocenter.dicom.writing.{module}")
-        setattr(stand_in, name, Writer)
-        monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+def test_dicom_can_be_asked_for_and_is_of_nobody(make: Make) -> None:
     result = make(dicom=True)
-    assert opened[0]["output"].absolute
-    assert opened[0]["geometry"] == mr(1).geometry
+    images = [pydicom.dcmread(path) for path in result.files["mixed"]]
+    assert len(images) == 4
+    assert {image.Modality for image in images} == {"MR"}
+    assert {image.SyntheticData for image in images} == {"YES"}
+    (mask,) = (pydicom.dcmread(path) for path in result.files["bright"])
+    assert mask.StudyInstanceUID == images[0].StudyInstanceUID
+    assert mask.FrameOfReferenceUID == images[0].FrameOfReferenceUID
+    slope, intercept = (
+        float(images[0][name].value) for name in ("RescaleSlope", "RescaleIntercept")
+    )
+    wanted = (0.5 * mr(1).array + 0.5 * mr(2).array)[0]
+    np.testing.assert_allclose(images[0].pixel_array * slope + intercept, wanted, atol=1e-3)
     assert result.record.settings["written_as"] == "DICOM"
     assert result.notes == ()
-    assert "clipped" in result.report.read_text()
 
 
-def test_a_task_that_reads_nothing_makes_its_own_grid(
-    files: dict[str, Volume], tmp_path: Path
-) -> None:
+def test_what_is_not_measured_becomes_padding_of_a_new_series(tmp_path: Path) -> None:
+    valid = np.ones(SHAPE, bool)
+    valid[:, 0] = False
+    volume = mr(1, valid=valid)
+    result = run(MIX, {"t1": volume}, tmp_path / "out", dicom=True)
+    image = pydicom.dcmread(result.files["mixed"][0])
+    padding = image.PixelPaddingValue
+    assert (image.pixel_array[0] == padding).all()
+    assert (image.pixel_array[1:] != padding).all()
+
+
+def test_a_task_that_reads_nothing_makes_its_own_grid(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
     one = run(
         GENERATE, None, tmp_path / "one", progress=lambda done, total: calls.append((done, total))
     )
-    first = files["mixed.nii.gz"].array
     other = run(GENERATE, None, tmp_path / "other", settings=MixSettings(seed=1))
     assert calls == [(done, 4) for done in range(5)]
     assert one.record.source_digest == ""
     assert one.record.digest() != other.record.digest()
-    assert not np.array_equal(first, files["mixed.nii.gz"].array)
+    assert not np.array_equal(values(one, "mixed").array, values(other, "mixed").array)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +213,7 @@ def test_a_task_that_reads_nothing_makes_its_own_grid(
         ({"t1": mr(1, unit="HU")}, "in HU, this task reads values without a unit"),
         ({"t1": mr(1, acquisition=Acquisition(modality="CT"))}, "t1 is CT; this task reads MR"),
         ({"t1": mr(1, array=np.full(SHAPE, np.nan))}, "slice 1 of 4 holds values that are not"),
-        ({"t1": "somewhere"}, "MR series are not read from DICOM yet"),
+        ({"t1": "no such place"}, "the input does not exist"),
         ({"t1": ""}, "an empty name"),
     ],
 )
@@ -247,7 +234,8 @@ def test_a_single_scan_for_a_task_of_several_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_series_cannot_be_chosen_in_a_volume_file(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(InputRefused, match="holds one volume"):
+    write_volume_file(mr(1), tmp_path / "scan.nii")
+    with pytest.raises(InputRefused, match="holds one scan"):
         make(inputs={"t1": tmp_path / "scan.nii"}, series={"t1": "2"})
 
 

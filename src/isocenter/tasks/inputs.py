@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 import numpy as np
 
@@ -15,11 +15,16 @@ from isocenter.core.errors import InputRefused, SeriesChoiceNeeded
 from isocenter.core.volume import SliceSource, Volume
 from isocenter.tasks.task import Reads
 
+if TYPE_CHECKING:
+    from isocenter.dicom.reading.open import Run
+
 Input = str | Path | Volume | SliceSource
 
+# The longer of two that a name may end with comes first.
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd")
 # Results of what lies in memory are written like this.
 DEFAULT_ENDING = VOLUME_ENDINGS[0]
+_READ_FROM_DICOM: dict[str, Literal["CT", "MR"]] = {"CT": "CT", "MR": "MR"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,21 +112,21 @@ def _open_path(reads: Reads, path: str | Path, series: str | None, largest_run: 
     if not str(path):
         raise InputRefused("input and output must be named; an empty name is neither")
     path = Path(path).expanduser()
-    if ending := _volume_ending(path):
-        if series is not None:
-            raise InputRefused(f"a {ending} file holds one volume; leave the series out")
-        from isocenter.image.volume_files import read_volume_file
+    if (ending := _volume_ending(path)) and not path.is_dir():
+        from isocenter.datasets.open_scan import open_scan
 
-        volume = read_volume_file(path, unit=reads.unit)
-        return Opened(name=reads.name, source=volume.slices(), ending=ending)
-    if reads.modality != "CT":
+        volume = open_scan(path, unit=reads.unit, series=series)
+        return Opened(name=reads.name, source=volume, ending=ending)
+    modality = _READ_FROM_DICOM.get(reads.modality)
+    if modality is None:
         raise InputRefused(
-            f"{reads.modality or 'such'} series are not read from DICOM yet; give a volume file "
+            f"{reads.modality or 'such'} series are not read from DICOM; give a volume file "
             f"({', '.join(VOLUME_ENDINGS)})"
         )
-    from isocenter.dicom.reading.open import open_ct_series
+    from isocenter.dicom.reading.open import open_series
 
-    source = open_ct_series(path, series=series, run="largest" if largest_run else "all")
+    run: Run = "largest" if largest_run else "all"
+    source = open_series(path, modality=modality, series=series, run=run)
     return Opened(name=reads.name, source=source, ending="")
 
 

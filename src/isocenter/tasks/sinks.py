@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -35,8 +35,9 @@ class Sink(Protocol):
 class SliceWriter(Protocol):
     """What writes one output; the writers of ``isocenter.dicom.writing`` do."""
 
-    def write(self, index: int, values: NDArray) -> int | None:
-        """Write one slice; how many of its values were clipped, where that can be."""
+    @property
+    def write(self) -> Callable[..., int | None]:
+        """Write one slice by its index; gives how many values were clipped, where some can be."""
         ...
 
     def finish(self) -> list[Path]:
@@ -52,18 +53,21 @@ class OutputSink:
         name: of the output.
         writer: of its files.
         shape: (row, column) of every slice.
+        masked: whether the writer is told where nothing was measured.
         num_clipped: values so far that did not fit what the file can store.
     """
 
     name: str
     writer: SliceWriter
     shape: tuple[int, ...]
+    masked: bool = False
     num_clipped: int = 0
 
     def take(self, result: SliceResult) -> None:
         values = result.values[self.name]
         check_numbers(values, self.shape, result.index)
-        self.num_clipped += self.writer.write(result.index, values) or 0
+        told = {"valid": result.valid} if self.masked else {}
+        self.num_clipped += self.writer.write(result.index, values, **told) or 0
 
     def finish(self) -> None:
         self.writer.finish()
@@ -125,7 +129,18 @@ class Place:
         folder = self.folder / output.name
         folder.mkdir()
         writer = self._dicom(output, folder) if not self.ending else self._volume(output, folder)
-        return OutputSink(name=output.name, writer=writer, shape=self.geometry.shape[1:])
+        return OutputSink(
+            name=output.name,
+            writer=writer,
+            shape=self.geometry.shape[1:],
+            masked=not self.ending and self._is_new_series(output),
+        )
+
+    def _is_new_series(self, output: Output) -> bool:
+        """Whether its values are written, not a change of what was read."""
+        if not isinstance(output, SeriesOutput):
+            return False
+        return output.absolute or all(each.ending for each in self.sources)
 
     def _volume(self, output: Output, folder: Path) -> SliceWriter:
         return _VolumeFileWriter(
@@ -147,7 +162,7 @@ class Place:
             from isocenter.dicom.writing.parametric_map import ParametricMapWriter
 
             return ParametricMapWriter(self._grid(series), folder, **told)
-        if series and not output.absolute:
+        if not self._is_new_series(output):
             from isocenter.dicom.writing.derived_series import DerivedSeriesWriter
 
             return DerivedSeriesWriter(series[0], folder, variant=self._variant(output), **told)

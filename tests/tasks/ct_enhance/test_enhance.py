@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from isocenter.core.errors import OutputRefused, UnsuitableScan
+from isocenter.dicom.reading.open import read_volume
 from isocenter.dicom.writing.parametric_map import ParametricMapWriter
+from isocenter.image.volume_files import read_volume_file, write_volume_file
 from isocenter.modelpack.ct_enhance.contract import IdentityEnhancer
 from isocenter.tasks import run as run_module
 from isocenter.tasks.ct_enhance.enhance import enhance
@@ -198,6 +200,39 @@ def test_force_writes_the_warning_everywhere(
     assert warning in json.loads((result.folder / "record.json").read_text())["record"]["warnings"]
     for path in result.folder.rglob("*.dcm"):
         assert "3.500 mm" in str(pydicom.dcmread(path)), path.name
+
+
+# Files of other kinds
+
+
+def test_a_nifti_file_gives_nifti_files_of_the_same_values(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    scan = trunk_on_disk(tmp_path / "in")
+    write_volume_file(read_volume(scan), tmp_path / "scan.nii.gz")
+    from_dicom, from_file = (
+        enhance(place, tmp_path / name, model=doubles.ModelDouble(), dose_fraction=0.25)
+        for place, name in ((scan, "a"), (tmp_path / "scan.nii.gz", "b"))
+    )
+    assert [path.name for path in from_file.uncertainty_files] == ["uncertainty.nii.gz"]
+    made = read_volume_file(from_file.series_folder / "enhanced.nii.gz")
+    assert made.unit == "HU"
+    stored = stored_by_position(from_dicom.series_folder) - 1024.0
+    assert abs(made.array - stored).max() < 0.501
+    assert "no DICOM header" in from_file.notes[-1]
+
+
+def test_a_nifti_file_gives_dicom_where_it_is_asked_for(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    volume = read_volume(trunk_on_disk(tmp_path / "in"))
+    result = enhance(volume, tmp_path / "out", model=doubles.ModelDouble(), dicom=True)
+    made = read_volume(result.series_folder)
+    assert made.geometry.shape == volume.geometry.shape
+    first = pydicom.dcmread(next(result.series_folder.iterdir()))
+    assert first.Modality == "CT"
+    assert first.SyntheticData == "YES"
+    assert len(result.uncertainty_files) == 1
 
 
 # Again

@@ -17,8 +17,9 @@ from isocenter.core.record import RunRecord
 from isocenter.tasks.ct_enhance.observations import Observations, Observer
 from isocenter.tasks.ct_enhance.rules import judge_scan
 from isocenter.tasks.ct_enhance.sections import EnhanceFacts, headline, page_of
+from isocenter.tasks.ct_enhance.settings import EnhanceSettings
 from isocenter.tasks.ct_enhance.stream import enhanced_slices
-from isocenter.tasks.ct_enhance.task import TASK, EnhanceSettings
+from isocenter.tasks.ct_enhance.task import TASK
 from isocenter.tasks.report.page import Report, checks_of, conclusion, render
 
 Make = Callable[..., Any]

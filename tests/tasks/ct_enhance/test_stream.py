@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from isocenter.core.errors import InputRefused, ModelRefused
 from isocenter.core.seeds import derived_seed
+from isocenter.tasks.ct_enhance.settings import EnhanceSettings, parse_strength
 from isocenter.tasks.ct_enhance.stream import enhanced_slices
-from isocenter.tasks.ct_enhance.task import EnhanceSettings, parse_strength
 from isocenter.tasks.task import SliceResult
 
 Make = Callable[..., Any]

@@ -6,13 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isocenter.core.progress import Progress
-from isocenter.tasks.ct_enhance.task import (
-    ENHANCED,
-    TASK,
-    UNCERTAINTY,
-    EnhanceSettings,
-    parse_strength,
-)
+from isocenter.tasks.ct_enhance.outputs import ENHANCED, UNCERTAINTY
+from isocenter.tasks.ct_enhance.settings import EnhanceSettings, parse_strength
+from isocenter.tasks.ct_enhance.task import TASK
 from isocenter.tasks.run import RunResult, run
 
 if TYPE_CHECKING:

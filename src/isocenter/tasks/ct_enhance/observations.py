@@ -18,7 +18,7 @@ from isocenter.evaluation.ct.hu import TissueChange, TissueChanges
 from isocenter.evaluation.ct.noise_power import NoiseMeter, NoisePowerSpectrum, SliceNoise
 from isocenter.evaluation.ct.windows import find_body
 from isocenter.evaluation.measure import OnSlices, Pair
-from isocenter.tasks.ct_enhance.task import ENHANCED, UNCERTAINTY
+from isocenter.tasks.ct_enhance.outputs import ENHANCED, UNCERTAINTY
 from isocenter.tasks.task import SliceResult
 
 MOST_OBSERVED_SLICES = 24

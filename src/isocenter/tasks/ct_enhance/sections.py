@@ -14,8 +14,9 @@ from isocenter.core.volume import Geometry, SliceSource
 from isocenter.evaluation.ct.hu import TissueChange
 from isocenter.image.ct_tissue import body_mask
 from isocenter.tasks.ct_enhance.observations import EnhancedSlice, Observations, Observer
+from isocenter.tasks.ct_enhance.outputs import ENHANCED
 from isocenter.tasks.ct_enhance.rules import ScanMeasures
-from isocenter.tasks.ct_enhance.task import ENHANCED, EnhanceSettings
+from isocenter.tasks.ct_enhance.settings import EnhanceSettings
 from isocenter.tasks.report.content import (
     Check,
     Facts,

@@ -13,9 +13,10 @@ from isocenter.core.seeds import derived_seed
 from isocenter.core.version import __version__
 from isocenter.core.volume import SliceSource
 from isocenter.image.ct_noise import NoiseMeasure
+from isocenter.tasks.ct_enhance.outputs import ENHANCED, UNCERTAINTY
 from isocenter.tasks.ct_enhance.rules import ScanMeasures
 from isocenter.tasks.ct_enhance.sections import EnhanceObserver
-from isocenter.tasks.ct_enhance.task import ENHANCED, UNCERTAINTY, EnhanceSettings
+from isocenter.tasks.ct_enhance.settings import EnhanceSettings
 from isocenter.tasks.results import check_numbers
 from isocenter.tasks.suitability import Suitability
 from isocenter.tasks.task import Case, SliceResult, Work

@@ -72,8 +72,8 @@ class GeneralObserver:
         labels = " and ".join(output.label.lower() for output in self._task.outputs)
         return Page(
             title=f"{self._task.outputs[0].label}: report",
-            banner=f"Made by {words.title(self._task.name)} of Isocenter; read it beside what it "
-            "was made from, never instead of it.",
+            banner=f"Made by Isocenter ({self._task.name}); read it beside what it was made from, "
+            "never instead of it.",
             headline=f"{words.count(num_slices)} slices were made: {labels}.{self._change_words()}",
             checks=(self._check_clipping(num_clipped),),
             caution="The checks see numbers; they cannot show that what the images show is true.",

@@ -72,6 +72,7 @@ def render(report: Report) -> str:
         },
         checks=checks,
         conclusion=conclusion(checks),
+        maker=maker_of(report),
         setting_notes=report.page.setting_notes or {},
         command=command_of(report.task, report.record),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -88,12 +89,17 @@ def _check_rules(report: Report) -> Check:
     broken = report.suitability.broken
     names = ", ".join(finding.label.lower() for finding in broken)
     return Check(
-        question="Is the scan one that the model was made for?",
+        question=f"Is the scan one that the {maker_of(report)} was made for?",
         answer=f"No: {names}. The run was forced."
         if broken
         else f"Yes, by every rule of section {len(report.page.sections) + 1}.",
         passed=not broken,
     )
+
+
+def maker_of(report: Report) -> str:
+    """Whose limits the rules are: the model's, or those of a task without one."""
+    return "model" if report.card else "task"
 
 
 def conclusion(checks: Sequence[Check]) -> str:
