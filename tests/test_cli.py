@@ -471,6 +471,6 @@ def test_model_prints_the_card_and_the_digest(stand: Stand) -> None:
     model = SimpleNamespace(name="ct", version="1", weights_sha256="ab" * 32, card=card)
     load = stand("isocenter.modelpack.folder", "load_folder", model)
     result = run("model", "folder")
-    assert load.calls == [((Path("folder"),), {})]
+    assert load.calls == [((Path("folder"),), {"kind": "CtEnhancer"})]
     assert "ab" * 32 in result.stdout
     assert "intended_use" in result.stdout
