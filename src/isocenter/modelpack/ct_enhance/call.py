@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,14 +22,9 @@ from isocenter.core.spread import spread_evenly
 from isocenter.image.ct_noise import NoiseMeasure, measure_noise
 from isocenter.image.ct_values import why_not_hu
 from isocenter.modelpack.arrays import Images, Scan, images_of
+from isocenter.modelpack.ct_enhance.contract import AIR_HU, LOWEST_HU
+from isocenter.modelpack.ct_enhance.judged import JudgedSlice, JudgesSlices
 
-if TYPE_CHECKING:
-    from isocenter.modelpack.ct_enhance.model import CtEnhancer, JudgedSlice
-
-# What the model sees where the scanner measured nothing.
-AIR_HU = -1000.0
-# Scanners store no less for air, so nothing measured is made lower than this.
-LOWEST_HU = -1024.0
 NUM_MEASURED_SLICES = 5
 # How much of the direction of the slices must run from head to foot.
 _LEAST_ALONG_PATIENT = 0.7
@@ -74,7 +69,7 @@ class _Planes:
 
 
 def enhance_images(
-    model: CtEnhancer,
+    model: JudgesSlices,
     hu: Any,
     *,
     spacing_mm: Any,
@@ -127,7 +122,7 @@ def _assembled(
 
 
 def _enhanced_slices(
-    model: CtEnhancer, scan: Scan, settings: _Settings, fraction: float, source: _NoiseSource
+    model: JudgesSlices, scan: Scan, settings: _Settings, fraction: float, source: _NoiseSource
 ) -> Iterator[_Planes]:
     for index, window, before, valid in _windows(model, scan):
         judged = model.judge(window[None], spacing_mm=scan.spacing_mm, dose_fraction=fraction)
@@ -152,7 +147,7 @@ def _enhanced_slices(
         yield _Planes(mean=mean, lower=lower, upper=upper, samples=tuple(kept), image=image)
 
 
-def _windows(model: CtEnhancer, scan: Scan) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
+def _windows(model: JudgesSlices, scan: Scan) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
     """Index, window (2 context + 1, row, column) with edges repeated, slice and its mask."""
     near: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
     reach = model.context
@@ -166,7 +161,7 @@ def _windows(model: CtEnhancer, scan: Scan) -> Iterator[tuple[int, Tensor, Tenso
         yield index, torch.stack([near[place][0] for place in wanted]), before, valid
 
 
-def _slice(model: CtEnhancer, scan: Scan, index: int) -> tuple[Tensor, Tensor, Tensor]:
+def _slice(model: JudgesSlices, scan: Scan, index: int) -> tuple[Tensor, Tensor, Tensor]:
     """One slice as the model sees it and as it came, on the model's device, and its mask."""
     values, valid = scan.values(index).to(model.device, model.dtype), scan.valid(index)
     valid = valid.to(model.device)
@@ -191,9 +186,9 @@ def _blended(judged: JudgedSlice, samples: list[Tensor], strength: float) -> Ten
 # settings
 
 
-def _settings(model: CtEnhancer, samples: int, steps: int, strength: float | None) -> _Settings:
+def _settings(model: JudgesSlices, samples: int, steps: int, strength: float | None) -> _Settings:
     _check_count("samples", samples, 0, 1000)
-    _check_count("steps", steps, 1, model.texture.scheduler.max_steps)
+    _check_count("steps", steps, 1, model.max_steps)
     if strength is not None:
         if isinstance(strength, bool) or not isinstance(strength, int | float):
             raise InputRefused(f"strength must be a number from 0 to 1, got {strength!r}")
@@ -232,7 +227,7 @@ def _checked_fraction(fraction: Any) -> float:
     return value
 
 
-def _guessed_fraction(model: CtEnhancer, scan: Scan) -> float:
+def _guessed_fraction(model: JudgesSlices, scan: Scan) -> float:
     """Dose fraction from the median noise of a few slices, as the task guesses it."""
     measures = [
         measure_noise(

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from isocenter.image.ct_noise import NoiseMeasure
 
 Range = tuple[float, float]
+# What the model sees where the scanner measured nothing.
+AIR_HU = -1000.0
+# Scanners store no less for air, so nothing measured is made lower than this.
+LOWEST_HU = -1024.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ Axes: B batch, C channel, H row, W column. Images are HU.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -22,6 +22,7 @@ from isocenter.modelpack.ct_enhance.calibration import LEAST_SPREAD_HU, Calibrat
 from isocenter.modelpack.ct_enhance.call import Enhanced, enhance_images
 from isocenter.modelpack.ct_enhance.contract import AcceptedScans, Estimate
 from isocenter.modelpack.ct_enhance.dose_prior import DosePrior
+from isocenter.modelpack.ct_enhance.judged import JudgedSlice
 from isocenter.modelpack.ct_enhance.mean import CtMeanModel, MeanAndSpread
 from isocenter.modelpack.ct_enhance.texture import CtTextureModel
 from isocenter.modelpack.folder import load_folder, save_folder
@@ -30,23 +31,6 @@ from isocenter.networks.restoration_unet import RestorationUNet
 Module = TypeVar("Module", bound=nn.Module)
 
 MOST_CONTEXT = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgedSlice:
-    """One slice as the model sees it, all (1, 1, H, W) HU.
-
-    Attributes:
-        middle: the slice as it came.
-        mean, lower, upper: posterior mean and calibrated interval.
-        raw: the same before calibration.
-    """
-
-    middle: Tensor
-    mean: Tensor
-    lower: Tensor
-    upper: Tensor
-    raw: MeanAndSpread
 
 
 class CtEnhancer:
@@ -96,6 +80,11 @@ class CtEnhancer:
     def dtype(self) -> torch.dtype:
         """In which type the networks count."""
         return next(self.mean.parameters()).dtype
+
+    @property
+    def max_steps(self) -> int:
+        """Most steps of the bridge."""
+        return self.texture.scheduler.max_steps
 
     def __call__(
         self,

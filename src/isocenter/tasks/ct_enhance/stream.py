@@ -13,6 +13,7 @@ from isocenter.core.seeds import derived_seed
 from isocenter.core.version import __version__
 from isocenter.core.volume import SliceSource
 from isocenter.image.ct_noise import NoiseMeasure
+from isocenter.modelpack.ct_enhance.contract import AIR_HU, LOWEST_HU
 from isocenter.tasks.ct_enhance.outputs import ENHANCED, UNCERTAINTY
 from isocenter.tasks.ct_enhance.rules import ScanMeasures
 from isocenter.tasks.ct_enhance.sections import EnhanceObserver
@@ -23,11 +24,6 @@ from isocenter.tasks.task import Case, SliceResult, Work
 
 if TYPE_CHECKING:
     from isocenter.modelpack.ct_enhance.contract import Enhancer, Estimate
-
-# What the model sees where the scanner measured nothing.
-AIR_HU = -1000.0
-# Scanners store no less for air, so nothing measured is made lower than this.
-LOWEST_HU = -1024.0
 
 
 def start(case: Case[EnhanceSettings, Enhancer], suitability: Suitability) -> Work[EnhanceSettings]:
