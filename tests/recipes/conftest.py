@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
-import pytest
-
-from isocenter.datasets.ct_pairs import TrainingScan
+TESTS = Path(__file__).parents[1]
 
 
 def _load(path: Path, name: str) -> ModuleType:
@@ -24,35 +20,9 @@ def _load(path: Path, name: str) -> ModuleType:
     return module
 
 
-_dicom = _load(Path(__file__).parents[1] / "dicom" / "conftest.py", "isocenter_tests_dicom")
+_dicom = _load(TESTS / "dicom" / "conftest.py", "isocenter_tests_dicom")
 write_classic_ct = _dicom.write_classic_ct
-
-
-@pytest.fixture(scope="session")
-def make_scan() -> Callable[..., TrainingScan]:
-    """A trunk of water with a lung, its measured noise stated and not its real one."""
-
-    def make(
-        patient: str = "a",
-        *,
-        shape: tuple[int, int, int] = (3, 64, 64),
-        noise_hu: float = 15.0,
-        kernel: str = "B30f",
-        seed: int = 0,
-    ) -> TrainingScan:
-        _, rows, columns = shape
-        row, column = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
-        image = np.where(np.hypot(row, column) < 0.9, 45.0, -1000.0)
-        image[np.hypot(row - 0.3, column - 0.3) < 0.25] = -850.0
-        noise = np.random.default_rng(seed).normal(0, 10, shape)
-        return TrainingScan(
-            name=patient,
-            patient=patient,
-            array=np.rint(image + noise).clip(-1024, 3071).astype(np.int16),
-            spacing_mm=(2.5, 2.5, 2.5),
-            noise_hu=noise_hu,
-            kernel=kernel,
-            slice_thickness_mm=2.5,
-        )
-
-    return make
+_datasets = _load(
+    Path(__file__).parents[1] / "datasets" / "conftest.py", "isocenter_tests_datasets_conftest"
+)
+make_dose_scan = _datasets.make_dose_scan

@@ -95,7 +95,7 @@ class NoiseMeasure:
 
 SOFT_TISSUE_HU = (-160.0, 240.0)
 _PATCH_MM = 16.0
-_ANATOMY_BELOW_PER_MM = 0.15
+ANATOMY_BELOW_PER_MM = 0.15
 _QUIETEST = 0.3
 
 
@@ -167,7 +167,7 @@ def radial_noise_power(
 
 def _lowest_of_noise(spacing_mm: tuple[float, float]) -> float:
     """Where the noise that is measured begins, in cycles per mm; lower for pixels above 1.3 mm."""
-    return min(_ANATOMY_BELOW_PER_MM, 0.2 / max(spacing_mm))
+    return min(ANATOMY_BELOW_PER_MM, 0.2 / max(spacing_mm))
 
 
 def _soft_tissue_patches(

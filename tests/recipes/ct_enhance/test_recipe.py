@@ -70,10 +70,10 @@ TINY = CtEnhanceRecipe(
 
 
 @pytest.fixture(scope="module")
-def parts(make_scan: Make) -> dict[str, list[TrainingScan]]:
+def parts(make_dose_scan: Make) -> dict[str, list[TrainingScan]]:
     return {
-        "train": [make_scan("a", seed=1), make_scan("b", seed=2)],
-        "validation": [make_scan("c", seed=3)],
+        "train": [make_dose_scan("a", seed=1), make_dose_scan("b", seed=2)],
+        "validation": [make_dose_scan("c", seed=3)],
     }
 
 
@@ -84,9 +84,9 @@ def test_no_patient_is_named_in_two_parts() -> None:
         assert len(set(patients)) == len(patients)
 
 
-def test_every_scan_of_a_patient_goes_to_one_part(make_scan: Make) -> None:
+def test_every_scan_of_a_patient_goes_to_one_part(make_dose_scan: Make) -> None:
     patients = [patient for named in NAMED.values() for patient in named] + ["x", "y"]
-    base = make_scan()
+    base = make_dose_scan()
     scans = [
         replace(base, patient=patient, name=f"{patient} {k}")
         for patient in patients
@@ -98,10 +98,10 @@ def test_every_scan_of_a_patient_goes_to_one_part(make_scan: Make) -> None:
         assert {scan.patient for scan in found[part]} == set(named)
 
 
-def test_the_noisiest_scans_are_not_trained_on(make_scan: Make) -> None:
-    scans = [make_scan(str(level), noise_hu=level) for level in (20.0, 90.0, float("nan"))]
+def test_the_noisiest_scans_are_not_trained_on(make_dose_scan: Make) -> None:
+    scans = [make_dose_scan(str(level), noise_hu=level) for level in (20.0, 90.0, float("nan"))]
     assert [scan.patient for scan in split(ct_enhance(), scans)["train"]] == ["20.0", "nan"]
-    judged = make_scan(TEST_PATIENTS[0], noise_hu=90.0)
+    judged = make_dose_scan(TEST_PATIENTS[0], noise_hu=90.0)
     assert split(ct_enhance(), [judged])["test"] == [judged]
 
 
@@ -219,8 +219,8 @@ def test_what_is_compared_with_stage_one_sees_the_same_pairs_in_the_same_two_run
     assert len(set(seen["mean"])) == TINY.mean.steps + TINY.refine.steps
 
 
-def test_the_largest_features_are_those_of_the_cases_given(make_scan: Make) -> None:
-    scan = make_scan(TEST_PATIENTS[0])
+def test_the_largest_features_are_those_of_the_cases_given(make_dose_scan: Make) -> None:
+    scan = make_dose_scan(TEST_PATIENTS[0])
     cases = list(simulated_cases([scan], dose_fractions=(0.5,), seed=1))
     assert cases
     mean = mean_learner(TINY).network

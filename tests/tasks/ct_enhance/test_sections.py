@@ -161,7 +161,7 @@ def test_text_from_headers_cannot_become_markup(make_scan: Make, doubles: Any) -
 
 def test_the_headline_follows_the_numbers(make_scan: Make, doubles: Any) -> None:
     smoothed = headline(observe(make_scan(), doubles.ModelDouble()))
-    assert smoothed.startswith("Noise in even soft tissue fell from")
+    assert smoothed.startswith("Noise in the quietest soft tissue fell from")
     kept = headline(observe(make_scan(), doubles.unchanged()))
     assert "stayed at" in kept
     assert "at most 0.0 HU" in kept
@@ -218,7 +218,7 @@ def test_intervals_are_summarized_by_tissue(seen: Seen) -> None:
 
 
 def test_the_page_gives_one_noise_level(seen: Seen) -> None:
-    """Tile, headline and check say the same, and it is that of the spectra."""
+    """Tile, headline and check say the same, and it is what the guard measures."""
     observed = seen.observations
     text = text_of(render(seen.report))
     pair = f"{observed.noise_before_hu:.1f} to {observed.noise_after_hu:.1f} HU"
@@ -226,7 +226,11 @@ def test_the_page_gives_one_noise_level(seen: Seen) -> None:
     assert pair.replace("to", "→", 1) in text
     assert f"{observed.noise_before_hu:.1f} HU before, {observed.noise_after_hu:.1f} HU" in text
     assert observed.spectrum_before is not None
-    assert observed.noise_before_hu == observed.spectrum_before.noise_hu
+    assert f"{observed.spectrum_before.noise_hu:.2f}" not in text
+    guarded = [
+        finding for finding in seen.report.suitability.findings if finding.rule == "noise_level"
+    ]
+    assert guarded[0].measured == f"{observed.noise_before_hu:.1f} HU"
 
 
 def test_a_scan_without_soft_tissue_still_gets_a_page(make_scan: Make, doubles: Any) -> None:
@@ -241,4 +245,4 @@ def test_a_scan_without_soft_tissue_still_gets_a_page(make_scan: Make, doubles: 
 def test_few_slices_are_kept_however_long_the_series(make_scan: Make, doubles: Any) -> None:
     seen = observe(make_scan(shape=(40, 96, 96)), doubles.unchanged())
     assert [piece.index for piece in seen.pictures] == [6, 20, 33]
-    assert len(seen.noise) == 24
+    assert len(seen.noise.of_slices) == 24

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from isocenter.core.spread import spread_evenly
 from isocenter.evaluation.continuity import Continuity, ContinuityMeter
 from isocenter.evaluation.ct.hu import TissueChange, TissueChanges
-from isocenter.evaluation.ct.noise_power import NoiseMeter, NoisePowerSpectrum, SliceNoise
+from isocenter.evaluation.ct.noise_power import NoiseMeter, NoisePowerSpectrum
+from isocenter.evaluation.ct.quiet_noise import QuietNoise, QuietNoiseMeter
 from isocenter.evaluation.ct.windows import find_body
 from isocenter.evaluation.measure import OnSlices, Pair
 from isocenter.tasks.ct_enhance.outputs import ENHANCED, UNCERTAINTY
@@ -64,9 +65,10 @@ class Observations:
         num_slices, num_voxels: of the series.
         num_unmeasured: voxels outside the scanner's circle or padding, kept as they were.
         num_clipped: voxels whose new value did not fit the stored range and was clipped to it.
-        noise: a slice each, spread over the series.
+        noise: by the meter of the guard, in slices spread over the series.
         tissues: ranges with enough voxels.
-        spectrum_before, spectrum_after: noise power in the same regions; None where none was found.
+        spectrum_before, spectrum_after: of the same even regions, for the shape of the curves; they
+            hold fine anatomy too, so no level is taken from them. None where none was found.
         continuity: difference between neighbouring slices, before as reference and after as test.
         pictures: slices to show, spread over the series.
     """
@@ -75,7 +77,7 @@ class Observations:
     num_voxels: int
     num_unmeasured: int
     num_clipped: int
-    noise: tuple[SliceNoise, ...]
+    noise: QuietNoise
     tissues: tuple[TissueChange, ...]
     spectrum_before: NoisePowerSpectrum | None
     spectrum_after: NoisePowerSpectrum | None
@@ -84,17 +86,16 @@ class Observations:
 
     @property
     def noise_before_hu(self) -> float:
-        """Root mean square over the observed slices; NaN where it could not be measured."""
-        return float("nan") if self.spectrum_before is None else self.spectrum_before.noise_hu
+        """Median over the observed slices; NaN where it could not be measured."""
+        return self.noise.reference.level_hu
 
     @property
     def noise_after_hu(self) -> float:
-        """Root mean square over the observed slices; NaN where it could not be measured."""
-        return float("nan") if self.spectrum_after is None else self.spectrum_after.noise_hu
+        """Median over the observed slices; NaN where it could not be measured."""
+        return self.noise.test.level_hu
 
     def as_dict(self) -> dict[str, Any]:
         """Plain finite numbers, ready for JSON; pictures and curves are left out."""
-        spectra = {"before": self.spectrum_before, "after": self.spectrum_after}
         return {
             "num_slices": self.num_slices,
             "num_voxels": self.num_voxels,
@@ -103,8 +104,8 @@ class Observations:
             "noise_before_hu": _plain(self.noise_before_hu),
             "noise_after_hu": _plain(self.noise_after_hu),
             "noise_mean_frequency_per_mm": {
-                name: None if spectrum is None else _plain(spectrum.mean_frequency_per_mm)
-                for name, spectrum in spectra.items()
+                "before": _plain(self.noise.reference.mean_frequency_per_mm),
+                "after": _plain(self.noise.test.mean_frequency_per_mm),
             },
             "tissues": {
                 each.tissue: {
@@ -134,11 +135,13 @@ class Observer:
         self._num_voxels = 0
         self._num_unmeasured = 0
         self._continuity = ContinuityMeter()
-        self._noise = NoiseMeter()
+        self._noise = QuietNoiseMeter()
+        self._spectra = NoiseMeter()
         self._tissues = TissueChanges()
         self._meters = (
             self._continuity,
             OnSlices(self._noise, observed),
+            OnSlices(self._spectra, observed),
             OnSlices(self._tissues, observed),
         )
         self._pictures: list[EnhancedSlice] = []
@@ -166,16 +169,16 @@ class Observer:
 
     def observations(self, *, num_clipped: int = 0) -> Observations:
         """What was seen so far; how many voxels were clipped, the writer knows."""
-        noise = self._noise.result()
+        spectra = self._spectra.result()
         return Observations(
             num_slices=self._num_slices,
             num_voxels=self._num_voxels,
             num_unmeasured=self._num_unmeasured,
             num_clipped=num_clipped,
-            noise=noise.of_slices if noise else (),
+            noise=self._noise.result(),
             tissues=self._tissues.result(),
-            spectrum_before=noise.reference if noise else None,
-            spectrum_after=noise.test if noise else None,
+            spectrum_before=spectra.reference if spectra else None,
+            spectrum_after=spectra.test if spectra else None,
             continuity=self._continuity.result(),
             pictures=tuple(self._pictures),
         )

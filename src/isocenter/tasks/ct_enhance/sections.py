@@ -12,6 +12,7 @@ import numpy as np
 from isocenter.core.acquisition import Acquisition, CtAcquisition
 from isocenter.core.volume import Geometry, SliceSource
 from isocenter.evaluation.ct.hu import TissueChange
+from isocenter.image.ct_noise import ANATOMY_BELOW_PER_MM
 from isocenter.image.ct_tissue import body_mask
 from isocenter.tasks.ct_enhance.observations import EnhancedSlice, Observations, Observer
 from isocenter.tasks.ct_enhance.outputs import ENHANCED
@@ -147,10 +148,10 @@ def _noise_sentence(before: float, after: float) -> str:
         return "Noise could not be measured, since no even soft tissue was found."
     percent = 100 * (after / before - 1) if before > 0 else 0.0
     if abs(percent) < 0.5:
-        return f"Noise in even soft tissue stayed at {before:.1f} HU."
+        return f"Noise in the quietest soft tissue stayed at {before:.1f} HU."
     verb = "fell" if percent < 0 else "rose"
     change = f"{before:.1f} to {after:.1f} HU ({signed(percent, 0)} %)"
-    return f"Noise in even soft tissue {verb} from {change}."
+    return f"Noise in the quietest soft tissue {verb} from {change}."
 
 
 def largest_change(tissues: Sequence[TissueChange]) -> TissueChange | None:
@@ -215,18 +216,15 @@ def _clipped(seen: Observations) -> str:
 
 
 def _tiles(seen: Observations, facts: EnhanceFacts) -> Iterator[Tile]:
-    before, after = seen.spectrum_before, seen.spectrum_after
+    before, after = (each.mean_frequency_per_mm for each in (seen.noise.reference, seen.noise.test))
     muscle = next((each for each in seen.tissues if each.tissue == "muscle"), None)
     rows, columns = facts.geometry.shape[1:]
     yield Tile(
         value=f"{number(seen.noise_before_hu)} → {number(seen.noise_after_hu)} HU",
-        meaning="noise in even soft tissue, before → after",
+        meaning="noise in the quietest soft tissue, before → after",
     )
     yield Tile(
-        value=f"{number(before.mean_frequency_per_mm, 2)} → "
-        f"{number(after.mean_frequency_per_mm, 2)}"
-        if before and after
-        else "–",
+        value=f"{number(before, 2)} → {number(after, 2)}",
         meaning="mean frequency of the noise, cycles/mm",
     )
     yield Tile(
@@ -336,16 +334,17 @@ def _noise(seen: Observations, geometry: Geometry) -> Iterator[Part]:
 
 
 def _level_plot(seen: Observations) -> str:
-    slices = [each.index + 1 for each in seen.noise]
-    before = [each.reference.level_hu for each in seen.noise]
-    after = [each.test.level_hu for each in seen.noise]
+    measured = seen.noise.of_slices
+    slices = [each.index + 1 for each in measured]
+    before = [each.reference.level_hu for each in measured]
+    after = [each.test.level_hu for each in measured]
     return line_plot(
         [
             Curve(name="before", x=slices, y=before, color=BEFORE_COLOR, mark="circle"),
             Curve(name="after", x=slices, y=after, color=AFTER_COLOR, mark="square"),
         ],
         x_label="slice",
-        y_label="noise in even soft tissue (HU)",
+        y_label="noise in quietest soft tissue (HU)",
         description="Noise level of each measured slice before and after",
         x_limits=(1, seen.num_slices),
         whole_x=True,
@@ -361,9 +360,10 @@ def _spectrum_plots(seen: Observations) -> Iterator[Plot]:
     x_label = "spatial frequency (cycles/mm)"
     curves, shapes = [], []
     for spectrum, name, color in sides:
-        frequency, power = spectrum.radial_frequency_per_mm, spectrum.radial_power_hu2_mm2
-        mean = f"{name}, mean {spectrum.mean_frequency_per_mm:.2f} /mm"
-        curves.append(Curve(name=mean, x=list(frequency), y=list(power), color=color))
+        noise = spectrum.radial_frequency_per_mm > ANATOMY_BELOW_PER_MM
+        frequency = spectrum.radial_frequency_per_mm[noise]
+        power = spectrum.radial_power_hu2_mm2[noise]
+        curves.append(Curve(name=name, x=list(frequency), y=list(power), color=color))
         area = np.trapezoid(power, frequency)
         if area > 0:
             shapes.append(Curve(name=name, x=list(frequency), y=list(power / area), color=color))
@@ -390,18 +390,21 @@ def _spectrum_plots(seen: Observations) -> Iterator[Plot]:
 
 
 def _noise_words(seen: Observations, geometry: Geometry) -> Iterator[str]:
-    where = (
-        "one slice" if len(seen.noise) == 1 else f"{len(seen.noise)} slices spread over the series"
+    count = len(seen.noise.of_slices)
+    where = "one slice" if count == 1 else f"{count} slices spread over the series"
+    yield (
+        "Level and mean frequency: of the quietest soft tissue above "
+        f"{ANATOMY_BELOW_PER_MM:g} cycles/mm, median over {where}; every noise figure on this page "
+        "is by this meter, that of section 4 too."
     )
     if seen.spectrum_before is not None:
         yield (
-            f"Measured in {where}, in {seen.spectrum_before.num_regions} regions of even soft "
-            "tissue, the same before and after. Level, mean frequency and spectrum all come from "
-            "them, by the meter of isocenter evaluate."
+            f"Spectra: {seen.spectrum_before.num_regions} regions of even soft tissue, the same "
+            "before and after, above that frequency. They say at which frequencies noise was "
+            "removed; they hold fine anatomy too, so no level is taken from them."
         )
     yield (
-        "One scan alone cannot tell noise from fine anatomy, so the level after is an upper limit "
-        "and low frequencies hold some structure."
+        "One scan alone cannot tell noise from fine anatomy, so the level after is an upper limit."
     )
     if seen.continuity is not None:
         yield (
@@ -476,9 +479,8 @@ def _rules_note(facts: EnhanceFacts) -> str:
     num_slices = len(measures.slices)
     parts = [
         f"Noise and cross-section are medians over {num_slices} "
-        f"{'slice' if num_slices == 1 else 'slices'}, measured before any work, noise in the "
-        "quietest soft tissue above 0.15 cycles/mm, as the model's range is stated. Section 2 "
-        "measures all even soft tissue at all frequencies, so its figures differ."
+        f"{'slice' if num_slices == 1 else 'slices'}, measured before any work; section 2 looks at "
+        "more slices by the same meter."
     ]
     acquisition = facts.acquisition
     if isinstance(acquisition, CtAcquisition):
