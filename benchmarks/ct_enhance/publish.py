@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from isocenter.core.files import write_text
 from isocenter.modelpack.folder import shipped_folder, write_checksums
 
 BEGIN = "<!-- ct_enhance table: begin -->"
@@ -29,8 +30,9 @@ def main() -> None:
     parser.add_argument("results", type=Path, help="output folder of the benchmark")
     results: Path = parser.parse_args().results
     figures = json.loads((results / "figures.json").read_text())
-    compact = overview(figures)
-    detail = "\n".join([(results / "table.md").read_text(), *_extras(results), COMMANDS])
+    compact = f"{stated_weights(figures)}\n\n{overview(figures)}"
+    table = (results / "table.md").read_text()
+    detail = "\n".join([stated_weights(figures), "", table, *_extras(results), COMMANDS])
     fill(ROOT / "README.md", compact)
     fill(ROOT / "docs" / "ct_enhance.md", detail)
     card = shipped_folder() / "README.md"
@@ -38,11 +40,16 @@ def main() -> None:
     write_checksums(shipped_folder())
 
 
+def stated_weights(figures: dict[str, Any]) -> str:
+    """Which weights the figures are of, so that no table stands beside others."""
+    return f"Measured with weights {figures['version']}, SHA-256 {figures['weights_sha256'][:16]}."
+
+
 def fill(page: Path, content: str) -> None:
     """Replace what stands between the two markers of a page."""
     before, rest = page.read_text().split(BEGIN, 1)
     _, after = rest.split(END, 1)
-    page.write_text(f"{before}{BEGIN}\n\n{content.strip()}\n\n{END}{after}")
+    write_text(page, f"{before}{BEGIN}\n\n{content.strip()}\n\n{END}{after}")
 
 
 def overview(figures: dict[str, Any]) -> str:
