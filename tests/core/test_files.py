@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from isocenter.core.files import appearing_whole, digests_below, write_json, write_text
+from isocenter.core.files import (
+    PARTIAL,
+    appearing_whole,
+    digests_below,
+    folder_appearing_whole,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -49,3 +56,38 @@ def test_digests_change_with_content_and_name_alone(tmp_path: Path) -> None:
     assert found["a.txt"] == found["b/c.txt"]
     write_text(tmp_path / "a.txt", "y")
     assert digests_below(tmp_path)["a.txt"] != found["a.txt"]
+
+
+def test_a_folder_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    final = tmp_path / "result"
+    with folder_appearing_whole(final) as partial:
+        (partial / "a").write_text("x")
+        assert not final.exists()
+        assert PARTIAL.fullmatch(partial.name.removeprefix(".result"))
+    assert (final / "a").read_text() == "x"
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_a_failure_leaves_no_folder(tmp_path: Path) -> None:
+    def fail() -> None:
+        with folder_appearing_whole(tmp_path / "result") as partial:
+            (partial / "a").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_holds_something_is_never_replaced(tmp_path: Path) -> None:
+    final = tmp_path / "result"
+    final.mkdir()
+    (final / "kept").write_text("x")
+
+    def replace() -> None:
+        with folder_appearing_whole(final):
+            pass
+
+    with pytest.raises(OSError, match="not empty"):
+        replace()
+    assert (final / "kept").read_text() == "x"

@@ -101,7 +101,7 @@ def _die(*_: Any) -> None:
 
 
 def enhance_until(moment: str | None, scan: str, output: str) -> None:
-    from isocenter.tasks import result_folder
+    from isocenter.core import files
     from isocenter.tasks.ct_enhance.enhance import enhance
 
     def follow(done: int, total: int) -> None:
@@ -109,7 +109,7 @@ def enhance_until(moment: str | None, scan: str, output: str) -> None:
             _die()
 
     if moment == "rename":
-        setattr(result_folder, "_put_in_place", _die)  # noqa: B010  mypy forbids the plain way
+        setattr(files, "rename_folder", _die)  # noqa: B010  mypy forbids the plain way
     enhance(scan, output, strength=0.5, seed=3, model=ModelDouble(), progress=follow)
 
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+PARTIAL = re.compile(r"\.partial-[0-9a-f]{8}")
+"""Ending of a folder that is still being written."""
 
 
 def part_of(path: Path) -> Path:
@@ -32,12 +38,45 @@ def appearing_whole(path: Path, *, mode: int | None = None) -> Iterator[Path]:
         yield part
         if mode is not None:
             part.chmod(mode)
-        flush(part)
-        os.replace(part, path)
+        put_in_place(part, path)
     except BaseException:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Give a finished file its name, once its content is on the disk."""
+    flush(part)
+    os.replace(part, path)
+
+
+@contextmanager
+def folder_appearing_whole(final: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes ``final`` in one step when the block ends well.
+
+    When the block fails, nothing stays behind. What a killed process leaves matches
+    :data:`PARTIAL`.
+
+    Args:
+        final: does not exist, or is an empty folder; its parent exists.
+    """
+    partial = final.parent / f".{final.name}.partial-{secrets.token_hex(4)}"
+    partial.mkdir()
+    try:
+        yield partial
+        flush_tree(partial)
+        rename_folder(partial, final)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def rename_folder(partial: Path, final: Path) -> None:
+    """Give a finished folder its name; an empty folder of that name makes way."""
+    if final.is_dir():
+        final.rmdir()
+    os.rename(partial, final)
+    flush(final.parent)
 
 
 def write_text(path: Path, text: str) -> Path:

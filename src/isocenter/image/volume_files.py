@@ -14,7 +14,6 @@ ITK's MetaIO documentation.
 from __future__ import annotations
 
 import gzip
-import os
 import struct
 import tempfile
 import zlib
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 
 from isocenter.core.acquisition import Acquisition, CtAcquisition
 from isocenter.core.errors import InputRefused, OutputRefused, UnreadableInput
-from isocenter.core.files import flush
+from isocenter.core.files import put_in_place
 from isocenter.core.outputs import HOUNSFIELD
 from isocenter.core.volume import Geometry, Vector, Volume
 from isocenter.image.ct_values import why_not_hu
@@ -173,9 +172,7 @@ def _files_appearing_whole(path: Path) -> Iterator[Path]:
         written = sorted(Path(folder).iterdir(), key=lambda one: one.name == path.name)
         for one in written:
             one.chmod(0o644)
-            flush(one)
-        for one in written:
-            os.replace(one, path.with_name(one.name))
+            put_in_place(one, path.with_name(one.name))
 
 
 # NIfTI

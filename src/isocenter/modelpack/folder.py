@@ -15,9 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.resources import files
@@ -31,7 +28,7 @@ from torch import Tensor, nn
 
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import ModelRefused, OutputRefused
-from isocenter.core.files import digests_below, flush_tree, write_text
+from isocenter.core.files import digests_below, folder_appearing_whole, write_text
 from isocenter.modelpack.card import checked_card
 from isocenter.modelpack.registry import (
     PARTS,
@@ -152,20 +149,12 @@ def save_folder(
     if folder.exists() or folder.is_symlink():
         raise OutputRefused("the model folder exists already; name another or remove it first")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        _write_parts(model, kind, temporary)
+    with folder_appearing_whole(folder) as partial:
+        _write_parts(model, kind, partial)
         for name, text in (documents or {}).items():
-            _check_document(temporary, name)
-            write_text(temporary / name, text)
-        digest = write_checksums(temporary)
-        flush_tree(temporary)
-        temporary.chmod(0o755)
-        os.replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    return digest
+            _check_document(partial, name)
+            write_text(partial / name, text)
+        return write_checksums(partial)
 
 
 def verify(folder: str | Path) -> str:

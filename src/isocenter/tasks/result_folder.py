@@ -11,8 +11,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,7 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocenter.core.errors import OutputRefused
-from isocenter.core.files import digests_below, flush, flush_tree, sha256_of, write_json
+from isocenter.core.files import (
+    PARTIAL,
+    digests_below,
+    folder_appearing_whole,
+    sha256_of,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
 RECORD_NAME = "record.json"
 # Long enough to notice that the holder before us has just removed its lock file.
 _PATIENCE_S = 0.1
-_PARTIAL = re.compile(r"\.partial-[0-9a-f]{8}")
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space or name a folder on another disk",
     errno.EDQUOT: "your disk quota is used up; free some space or name a folder on another disk",
@@ -92,7 +95,7 @@ def _acquire(lock: BaseFileLock) -> bool:
 
 def _remove_left_overs(final: Path) -> None:
     for path in final.parent.iterdir():
-        if path.name.startswith(f".{final.name}") and _PARTIAL.fullmatch(
+        if path.name.startswith(f".{final.name}") and PARTIAL.fullmatch(
             path.name[len(final.name) + 1 :]
         ):
             shutil.rmtree(path, ignore_errors=True)
@@ -107,23 +110,8 @@ def appearing_at_once(final: Path) -> Iterator[Path]:
     Raises:
         OutputRefused: the place is taken or not writable.
     """
-    partial = final.parent / f".{final.name}.partial-{secrets.token_hex(4)}"
-    with writing_to(final):
-        partial.mkdir()
-    try:
+    with writing_to(final), folder_appearing_whole(final) as partial:
         yield partial
-        with writing_to(final):
-            flush_tree(partial)
-            _put_in_place(partial, final)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _put_in_place(partial: Path, final: Path) -> None:
-    if final.is_dir():
-        final.rmdir()  # only ever an empty one
-    os.rename(partial, final)
-    flush(final.parent)
 
 
 def write_record(folder: Path, content: Mapping[str, Any]) -> Path:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from isocenter.core.errors import OutputRefused
-from isocenter.core.files import flush, part_of
+from isocenter.core.files import flush, part_of, put_in_place
 from isocenter.core.outputs import SeriesOutput
 from isocenter.dicom.marking import Provenance
 from isocenter.dicom.writing.ct_multiframe import multiframe_header
@@ -201,8 +201,7 @@ class _MultiframeFile:
             file.write(pixels)
 
     def finish(self) -> Path:
-        flush(self._part)
-        os.replace(self._part, self._path)
+        put_in_place(self._part, self._path)
         return self._path
 
 
