@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from isocenter.datasets import ct_pairs
-from isocenter.modelpack.folder import shipped_folder
+from isocenter.modelpack.folder import shipped_folder, verify
 from isocenter.recipes.ct_enhance import card as ct_enhance_card
 from isocenter.recipes.ct_enhance.configuration import MODEL_VERSION, ct_enhance
 
@@ -24,6 +24,14 @@ STEPS = [f"{run.steps:,}" for run in (ct_enhance().mean, ct_enhance().refine, ct
 def shipped(name: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((shipped_folder() / name).read_text())
     return content
+
+
+def figures_of(text: str) -> tuple[str, str, str]:
+    """What stands before, in and behind the place of the measured figures."""
+    begin, end = (f"<!-- ct_enhance table: {edge} -->" for edge in ("begin", "end"))
+    before, _, rest = text.partition(begin)
+    table, _, after = rest.partition(end)
+    return before, table, after
 
 
 def page(name: str) -> str:
@@ -62,7 +70,11 @@ def test_the_card_is_what_the_recipe_would_write() -> None:
     assert card["limits"] == list(ct_enhance_card.LIMITS)
     readme = (shipped_folder() / "README.md").read_text()
     sources = [line[2:] for line in readme.splitlines() if "doi:" in line]
-    assert readme == ct_enhance_card.readme(card, ct_enhance(), sources=sources)
+    before, table, after = figures_of(readme)
+    assert before + "\n" + after == "".join(
+        figures_of(ct_enhance_card.readme(card, ct_enhance(), sources=sources))
+    )
+    assert table.strip()
 
 
 def test_card_and_training_name_one_commit() -> None:
@@ -117,3 +129,13 @@ def test_the_baseline_is_neither_shipped_nor_in_the_recipe() -> None:
     assert not list((REPOSITORY / "benchmarks").rglob("*.safetensors"))
     recipes = (REPOSITORY / "src" / "isocenter" / "recipes").rglob("*.py")
     assert not [path.name for path in recipes if "PlainRegressor" in path.read_text()]
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/ct_enhance.md", "card"])
+def test_published_tables_are_of_the_shipped_weights(name: str) -> None:
+    """The benchmark writes which weights it measured; a table of others may not stay."""
+    text = (shipped_folder() / "README.md").read_text() if name == "card" else page(name)
+    _, table, _ = figures_of(text)
+    digest = verify(shipped_folder())
+    assert f"Measured with weights {MODEL_VERSION}, SHA-256 {digest[:16]}." in table
+    assert "mean (strength 0)" in table
