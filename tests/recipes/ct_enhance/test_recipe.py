@@ -13,14 +13,17 @@ import torch
 
 from isocenter.core.errors import InputRefused
 from isocenter.core.settings import setting_names, with_settings
-from isocenter.datasets.ct_dose_cases import simulated_cases
+from isocenter.datasets.ct_dose_cases import DoseCase, simulated_cases
 from isocenter.datasets.ct_pairs import PairSettings, TrainingScan
+from isocenter.modelpack.ct_enhance.dose_prior import DosePrior
 from isocenter.modelpack.ct_enhance.mean import CtMeanModel
 from isocenter.modelpack.ct_enhance.model import CtEnhancer
 from isocenter.modelpack.ct_enhance.texture import CtTextureModel
+from isocenter.modelpack.folder import load
+from isocenter.recipes.ct_enhance import pack as pack_module
 from isocenter.recipes.ct_enhance import stages
-from isocenter.recipes.ct_enhance.calibration import uncalibrated
-from isocenter.recipes.ct_enhance.collection import split
+from isocenter.recipes.ct_enhance.calibration import calibrate, uncalibrated
+from isocenter.recipes.ct_enhance.collection import Collection, split
 from isocenter.recipes.ct_enhance.configuration import (
     CALIBRATION_PATIENTS,
     TEST_PATIENTS,
@@ -249,6 +252,50 @@ def test_the_largest_features_are_those_of_the_cases_given(make_dose_scan: Make)
         for _, w in c.windows(1)
     ]
     assert all(torch.allclose(a, b, atol=0.2) for a, b in zip(before, after, strict=True))
+
+
+def packed(
+    settings: dict[str, Any],
+    make_dose_scan: Make,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[CtEnhancer, list[DoseCase]]:
+    """The model that is packed from unfitted networks, and the cases that calibrated it."""
+    recipe = with_settings(TINY, settings)
+    scans = [make_dose_scan(str(seed), shape=(7, 64, 64), seed=seed) for seed in range(3)]
+    seen: list[DoseCase] = []
+
+    def watched(model: CtEnhancer, cases: list[DoseCase], settings: Any) -> Any:
+        seen.extend(cases)
+        return calibrate(model, cases, settings)
+
+    monkeypatch.setattr(pack_module, "calibrate", watched)
+    mean = mean_learner(recipe).network
+    assert isinstance(mean, CtMeanModel)
+    texture = texture_learner(recipe, mean).network
+    assert isinstance(texture, CtTextureModel)
+    collection = Collection(
+        parts={"train": [], "validation": [], "calibration": scans, "test": []}, is_own=True
+    )
+    pack_module.pack(recipe, collection, mean=mean, texture=texture, folder=folder)
+    return load(folder), seen
+
+
+def test_the_packed_model_guesses_doses_of_the_range_that_it_was_fitted_to(
+    make_dose_scan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"pairs.dose_fraction": "0.2,0.5", "standard_noise.spread": "0.3"}
+    model, _ = packed(settings, make_dose_scan, tmp_path / "model", monkeypatch)
+    assert model.dose_prior == DosePrior(fractions=(0.2, 0.5), spread=0.3)
+
+
+def test_a_model_is_calibrated_on_as_many_neighbours_as_it_was_fitted_to(
+    make_dose_scan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"pairs.context": "2", "calibration.doses": "0.25"}
+    model, cases = packed(settings, make_dose_scan, tmp_path / "model", monkeypatch)
+    assert model.context == 2
+    assert {(len(case.low_hu), case.judged) for case in cases} == {(6, (2, 3))}
 
 
 def test_the_second_run_sees_new_pairs(

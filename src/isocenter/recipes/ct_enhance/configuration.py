@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from isocenter.datasets.ct_pairs import PairSettings
 from isocenter.datasets.splits import SplitRule
 from isocenter.modelpack.ct_enhance.contract import AcceptedScans
+from isocenter.modelpack.ct_enhance.dose_prior import DosePrior, StandardNoise
 from isocenter.recipes.ct_enhance.calibration import CalibrationSettings
 from isocenter.training.ct_enhance.losses import LossSettings
 from isocenter.training.loop import LoopSettings
@@ -79,6 +80,8 @@ class CtEnhanceRecipe:
         limit_margin: how far a feature may go beyond the largest that the calibration patients
             gave.
         calibration: how the interval is made to keep its word.
+        standard_noise: from which, and from ``pairs.dose_fraction``, the model guesses the dose of
+            a scan.
         accepted: which scans the model takes.
     """
 
@@ -118,6 +121,7 @@ class CtEnhanceRecipe:
     validation_pairs: int = 64
     limit_margin: float = 2.0
     calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
+    standard_noise: StandardNoise = field(default_factory=StandardNoise)
     accepted: AcceptedScans = field(
         default_factory=lambda: AcceptedScans(
             pixel_spacing_mm=(0.5, 1.4),
@@ -134,6 +138,11 @@ class CtEnhanceRecipe:
                 raise ValueError(f"{widths} and {blocks} name one number a level each")
         if not self.validation_pairs > 0:
             raise ValueError("validation_pairs must be positive")
+        self.dose_prior()  # sees that the range of doses can be one
+
+    def dose_prior(self) -> DosePrior:
+        """By which the model guesses the dose of a scan: the doses are those it was fitted to."""
+        return DosePrior(**asdict(self.standard_noise), fractions=self.pairs.dose_fraction)
 
 
 def ct_enhance() -> CtEnhanceRecipe:
