@@ -80,8 +80,8 @@ class PairSettings:
 
     Attributes:
         crop: rows and columns of a pair.
-        small_crop, num_small: rows and columns of the first pairs, and how many they are; small
-            ones cost a quarter and teach as much while the network knows little.
+        small_crop: rows and columns of the first pairs; small ones cost a quarter and teach as much
+            while the network knows little.
         context: neighbouring slices on each side.
         quiet_base: share of pairs whose standard-dose noise is added too, to anatomy shrunk until
             little noise of its own is left; the rest use the scan's own noise as it is.
@@ -101,7 +101,6 @@ class PairSettings:
 
     crop: int = 192
     small_crop: int = 96
-    num_small: int = 0
     context: int = 1
     quiet_base: float = 0.7
     own_texture: float = 0.9
@@ -136,7 +135,16 @@ def _grids(size: int) -> tuple[NDArray, Tensor]:
 
 
 class CtPairs(Dataset):
-    """Pairs by number; number k is the same in any order, batch or process."""
+    """Pairs by number; number k is the same in any order, batch or process.
+
+    Args:
+        scans: at least one.
+        settings: how pairs are drawn.
+        seed: of all pairs.
+        length: the number after that of the last pair.
+        start: the number of the first pair.
+        num_small: pairs with a lower number are small.
+    """
 
     def __init__(
         self,
@@ -146,12 +154,14 @@ class CtPairs(Dataset):
         seed: int,
         length: int,
         start: int = 0,
+        num_small: int = 0,
     ) -> None:
         self.scans = list(scans)
         self.settings = settings
         self.seed = seed
         self.length = length
         self.start = start
+        self.num_small = num_small
         patients = [scan.patient for scan in self.scans]
         # A patient with many slices weighs more, but less than in proportion.
         weights = np.array(
@@ -176,7 +186,7 @@ class CtPairs(Dataset):
         if not 0 <= number < len(self):
             raise IndexError(number)
         number += self.start
-        small = number < self.settings.num_small
+        small = number < self.num_small
         crop = self.settings.small_crop if small else self.settings.crop
         return self._pair(generator_for(self.seed, "ct pair", number), crop)
 
@@ -371,6 +381,8 @@ def random_blobs(anatomy: Tensor, rng: np.random.Generator) -> Tensor:
 
 def scan_noise_hu(array: NDArray, in_plane_mm: tuple[float, float]) -> float:
     """Noise in all soft tissue, HU: median over up to five slices, blind."""
+    # Not spread_evenly, which rounds: it would choose other slices than those whose noise sorted the
+    # scans of the shipped weights.
     chosen = array[np.linspace(0, len(array) - 1, min(5, len(array))).astype(int)]
     levels = [
         measure_noise(one.astype(np.float32), spacing_mm=in_plane_mm).level_hu for one in chosen

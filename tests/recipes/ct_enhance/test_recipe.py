@@ -132,6 +132,30 @@ def test_settings_that_make_no_sense_are_refused(name: str, value: str, why: str
         with_settings(ct_enhance(), {name: value})
 
 
+def test_only_the_steps_decide_how_many_pairs_are_small() -> None:
+    assert not [name for name in setting_names(ct_enhance()) if "num_small" in name]
+    with pytest.raises(InputRefused, match="no setting is called"):
+        with_settings(ct_enhance(), {"pairs.num_small": "8"})
+
+
+@pytest.mark.parametrize(("small_steps", "says"), [(3, True), (2, False)])
+def test_a_short_stage_one_that_sees_only_small_crops_says_so(
+    small_steps: int, says: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Begun(Exception):
+        """The first run was reached."""
+
+    def begun(*_: Any, **__: Any) -> None:
+        raise Begun
+
+    monkeypatch.setattr(stages, "fit", begun)
+    said: list[str] = []
+    recipe = replace(TINY, small_steps=small_steps)
+    with pytest.raises(Begun):
+        fit_mean(recipe, {}, tmp_path, resume=False, say=said.append)
+    assert any("all 3 steps" in line and "small_steps is 3" in line for line in said) is says
+
+
 def test_own_scans_differ_in_name_and_split_alone() -> None:
     own, shipped = own_ct_enhance(), ct_enhance()
     assert replace(own, name=shipped.name, version=shipped.version, split=shipped.split) == shipped
