@@ -22,6 +22,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from isocenter.core.checks import check_least, check_range, check_share
 from isocenter.core.seeds import generator_for
 from isocenter.image.ct_noise import measure_noise, radial_noise_power
 from isocenter.physics.noise_texture import (
@@ -76,7 +77,7 @@ class TrainingScan:
 
 @dataclass(frozen=True, kw_only=True)
 class PairSettings:
-    """How pairs are drawn.
+    """How pairs are drawn; both ends of a range may be one value, which is always taken then.
 
     Attributes:
         crop: rows and columns of a pair.
@@ -118,14 +119,14 @@ class PairSettings:
     def __post_init__(self) -> None:
         if min(self.crop, self.small_crop) < 16:
             raise ValueError(f"crops have at least 16 rows, got {self.crop} and {self.small_crop}")
-        low, high = self.dose_fraction
-        if not 0 < low <= high <= 1:
-            raise ValueError(
-                f"dose_fraction is a rising range above 0 and up to 1, got {low}, {high}"
-            )
+        check_least("context", self.context, 0)
+        for name in ("dose_fraction", "quiet_zoom", "noisy_zoom"):
+            check_range(name, getattr(self, name), most=1, may_be_one=True)
+        check_range("quiet_noise_hu", self.quiet_noise_hu, may_be_one=True)
+        for name in ("as_it_is_below_hu", "noisy_above_hu", "thin_mm"):
+            check_least(name, getattr(self, name), 0)
         for name in ("quiet_base", "own_texture", "single_slice", "blobs", "sharpened"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a share from 0 to 1, got {getattr(self, name):g}")
+            check_share(name, getattr(self, name))
 
 
 @lru_cache(maxsize=4)
@@ -381,8 +382,8 @@ def random_blobs(anatomy: Tensor, rng: np.random.Generator) -> Tensor:
 
 def scan_noise_hu(array: NDArray, in_plane_mm: tuple[float, float]) -> float:
     """Noise in all soft tissue, HU: median over up to five slices, blind."""
-    # Not spread_evenly, which rounds: it would choose other slices than those whose noise sorted the
-    # scans of the shipped weights.
+    # Not spread_evenly, which rounds: it would choose other slices than those whose noise sorted
+    # the scans of the shipped weights.
     chosen = array[np.linspace(0, len(array) - 1, min(5, len(array))).astype(int)]
     levels = [
         measure_noise(one.astype(np.float32), spacing_mm=in_plane_mm).level_hu for one in chosen

@@ -22,8 +22,8 @@ from isocenter.training.processes import is_main_process, wait_for_all
 
 Parts = dict[str, list[TrainingScan]]
 ALL_SMALL = (
-    "all {steps:,} steps of stage one's first run see small crops, as small_steps is {small:,}; set "
-    "it below mean.steps to show crops of full size there too"
+    "all {steps:,} steps of stage one's first run see small crops, as small_steps is {small:,}; "
+    "set it below mean.steps to show crops of full size there too"
 )
 FIRST_RUN, SECOND_RUN, AVERAGED, TEXTURE = "mean", "refine", "averaged", "texture"
 

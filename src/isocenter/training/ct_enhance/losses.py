@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from isocenter.core.checks import check_least, check_positive
 from isocenter.modelpack.ct_enhance.mean import MeanAndSpread
 from isocenter.training.processes import mean_over_processes
 
@@ -40,6 +41,9 @@ class LossSettings:
             raise ValueError(f"quantile is above 0 and below 0.5, got {self.quantile:g}")
         if not 0 <= self.outside_weight < 1:
             raise ValueError(f"outside_weight is from 0 to below 1, got {self.outside_weight:g}")
+        for name in ("ends_weight", "lesion_weight"):
+            check_least(name, getattr(self, name), 0)
+        check_positive("linear_beyond", self.linear_beyond)
 
 
 SHIPPED = LossSettings()
