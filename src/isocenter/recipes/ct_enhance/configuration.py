@@ -1,4 +1,4 @@
-"""Everything that decides the weights of the CT enhancement model."""
+"""The settings that decide the weights of the CT enhancement model."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ VALIDATION_PATIENTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class CtEnhanceRecipe:
-    """Everything that decides the weights.
+    """Split, ranges, doses, margins, weights of the losses, networks, steps and seeds.
+
+    With the scans and the code, whose commit the card names, these decide the weights.
 
     Attributes:
         name, version: of the model.
