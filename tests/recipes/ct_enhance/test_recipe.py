@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -40,7 +41,7 @@ from isocenter.recipes.ct_enhance.stages import (
     texture_learner,
     validation_batches,
 )
-from isocenter.training.logbook import MERITS, read_log
+from isocenter.training.logbook import MERITS
 from isocenter.training.loop import LoopSettings
 
 Make = Callable[..., TrainingScan]
@@ -207,7 +208,8 @@ def test_validation_pairs_are_always_the_same(parts: dict[str, list[TrainingScan
 
 
 def merits(folder: Path, name: str) -> list[float]:
-    return [row[name] for row in read_log(folder / MERITS)]
+    rows = csv.DictReader((folder / MERITS).read_text().splitlines())
+    return [float(row[name]) for row in rows]
 
 
 def run_both_stages(parts: dict[str, list[TrainingScan]], folder: Path) -> dict[str, list[float]]:
