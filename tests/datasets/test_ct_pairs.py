@@ -98,10 +98,10 @@ def test_pairs_have_their_shape_and_range(scans: list[TrainingScan], context: in
 
 
 def test_the_first_pairs_are_small(scans: list[TrainingScan]) -> None:
-    settings = replace(SETTINGS, small_crop=32, num_small=3)
-    sizes = [pairs_of(scans, settings)[k]["input"].shape[-1] for k in range(5)]
-    assert sizes == [32, 32, 32, 48, 48]
-    later = CtPairs(scans, settings=settings, seed=1, length=9, start=2)
+    settings = replace(SETTINGS, small_crop=32)
+    first = CtPairs(scans, settings=settings, seed=1, length=9, num_small=3)
+    assert [first[k]["input"].shape[-1] for k in range(5)] == [32, 32, 32, 48, 48]
+    later = CtPairs(scans, settings=settings, seed=1, length=9, start=2, num_small=3)
     assert [later[k]["target"].shape[-1] for k in range(2)] == [32, 48]
 
 

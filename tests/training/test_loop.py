@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from isocenter.core.seeds import derived_seed
 from isocenter.training import loop
 from isocenter.training.checkpoint import save_state
 from isocenter.training.learner import Batch, Learner
-from isocenter.training.logbook import MERITS, read_log
+from isocenter.training.logbook import MERITS
 from isocenter.training.loop import LoopSettings, Trainer, learning_rate_factor
 
 SETTINGS = LoopSettings(
@@ -120,8 +121,8 @@ def alike(first: list[Tensor], second: list[Tensor]) -> bool:
 
 
 def validations(folder: Path) -> Iterator[tuple[int, float]]:
-    for row in read_log(folder / MERITS):
-        yield int(row["step"]), row["filter"]
+    for row in csv.DictReader((folder / MERITS).read_text().splitlines()):
+        yield int(row["step"]), float(row["filter"])
 
 
 def run(folder: Path, one: Learner, settings: LoopSettings = SETTINGS) -> Trainer:

@@ -22,6 +22,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from isocenter.core.checks import check_least, check_range, check_share
 from isocenter.core.seeds import generator_for
 from isocenter.image.ct_noise import measure_noise, radial_noise_power
 from isocenter.physics.noise_texture import (
@@ -76,12 +77,12 @@ class TrainingScan:
 
 @dataclass(frozen=True, kw_only=True)
 class PairSettings:
-    """How pairs are drawn.
+    """How pairs are drawn; both ends of a range may be one value, which is always taken then.
 
     Attributes:
         crop: rows and columns of a pair.
-        small_crop, num_small: rows and columns of the first pairs, and how many they are; small
-            ones cost a quarter and teach as much while the network knows little.
+        small_crop: rows and columns of the first pairs; small ones cost a quarter and teach as much
+            while the network knows little.
         context: neighbouring slices on each side.
         quiet_base: share of pairs whose standard-dose noise is added too, to anatomy shrunk until
             little noise of its own is left; the rest use the scan's own noise as it is.
@@ -101,7 +102,6 @@ class PairSettings:
 
     crop: int = 192
     small_crop: int = 96
-    num_small: int = 0
     context: int = 1
     quiet_base: float = 0.7
     own_texture: float = 0.9
@@ -119,14 +119,14 @@ class PairSettings:
     def __post_init__(self) -> None:
         if min(self.crop, self.small_crop) < 16:
             raise ValueError(f"crops have at least 16 rows, got {self.crop} and {self.small_crop}")
-        low, high = self.dose_fraction
-        if not 0 < low <= high <= 1:
-            raise ValueError(
-                f"dose_fraction is a rising range above 0 and up to 1, got {low}, {high}"
-            )
+        check_least("context", self.context, 0)
+        for name in ("dose_fraction", "quiet_zoom", "noisy_zoom"):
+            check_range(name, getattr(self, name), most=1, may_be_one=True)
+        check_range("quiet_noise_hu", self.quiet_noise_hu, may_be_one=True)
+        for name in ("as_it_is_below_hu", "noisy_above_hu", "thin_mm"):
+            check_least(name, getattr(self, name), 0)
         for name in ("quiet_base", "own_texture", "single_slice", "blobs", "sharpened"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a share from 0 to 1, got {getattr(self, name):g}")
+            check_share(name, getattr(self, name))
 
 
 @lru_cache(maxsize=4)
@@ -136,7 +136,16 @@ def _grids(size: int) -> tuple[NDArray, Tensor]:
 
 
 class CtPairs(Dataset):
-    """Pairs by number; number k is the same in any order, batch or process."""
+    """Pairs by number; number k is the same in any order, batch or process.
+
+    Args:
+        scans: at least one.
+        settings: how pairs are drawn.
+        seed: of all pairs.
+        length: the number after that of the last pair.
+        start: the number of the first pair.
+        num_small: pairs with a lower number are small.
+    """
 
     def __init__(
         self,
@@ -146,12 +155,14 @@ class CtPairs(Dataset):
         seed: int,
         length: int,
         start: int = 0,
+        num_small: int = 0,
     ) -> None:
         self.scans = list(scans)
         self.settings = settings
         self.seed = seed
         self.length = length
         self.start = start
+        self.num_small = num_small
         patients = [scan.patient for scan in self.scans]
         # A patient with many slices weighs more, but less than in proportion.
         weights = np.array(
@@ -176,7 +187,7 @@ class CtPairs(Dataset):
         if not 0 <= number < len(self):
             raise IndexError(number)
         number += self.start
-        small = number < self.settings.num_small
+        small = number < self.num_small
         crop = self.settings.small_crop if small else self.settings.crop
         return self._pair(generator_for(self.seed, "ct pair", number), crop)
 
@@ -371,6 +382,8 @@ def random_blobs(anatomy: Tensor, rng: np.random.Generator) -> Tensor:
 
 def scan_noise_hu(array: NDArray, in_plane_mm: tuple[float, float]) -> float:
     """Noise in all soft tissue, HU: median over up to five slices, blind."""
+    # Not spread_evenly, which rounds: it would choose other slices than those whose noise sorted
+    # the scans of the shipped weights.
     chosen = array[np.linspace(0, len(array) - 1, min(5, len(array))).astype(int)]
     levels = [
         measure_noise(one.astype(np.float32), spacing_mm=in_plane_mm).level_hu for one in chosen

@@ -53,7 +53,7 @@ class OwnScans:
 
 
 def read_own_scans(
-    data: Path, *, rule: SplitRule, why_unfit: WhyUnfit, key: bytes, say: Say
+    data: Path, *, rule: SplitRule, why_unfit: WhyUnfit, key: Callable[[], bytes], say: Say
 ) -> OwnScans:
     """Find the CT series below a folder, read those that fit and share out the patients.
 
@@ -64,7 +64,7 @@ def read_own_scans(
         data: a tree of DICOM files.
         rule: a patient may be named in it by pseudonym.
         why_unfit: why a run cannot be used in a part, "" where it can.
-        key: of the pseudonyms, secret.
+        key: gives the secret of the pseudonyms; asked for once there is something to name.
         say: is told what happens.
 
     Raises:
@@ -75,7 +75,7 @@ def read_own_scans(
     _check_people(found)
     num_images = sum(one.summary.num_images for one in found)
     say(f"found {len(found)} series with {num_images:,} images; reading those that fit")
-    reader = _Reader(rule=rule, why_unfit=why_unfit, key=key)
+    reader = _Reader(rule=rule, why_unfit=why_unfit, key=key())
     for done, one in enumerate(found, start=1):
         reader.read(one, done)
         if done % max(1, len(found) // 10) == 0:

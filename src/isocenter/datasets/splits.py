@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
+from isocenter.core.checks import check_least
 from isocenter.core.errors import InputRefused
 from isocenter.core.seeds import derived_seed
 
@@ -45,6 +46,9 @@ class SplitRule:
                 raise ValueError(
                     f"{_patients(both)} named in two parts, {first} and {second}; name each in one"
                 )
+        for part in PARTS:
+            check_least(f"least_{part}", getattr(self, f"least_{part}"), 0 if part == TEST else 1)
+        check_least("seed", self.seed, 0)
         shares = [getattr(self, f"{part}_share") for part in PARTS[1:]]
         if min(shares) < 0 or not sum(shares) < 1:
             raise ValueError(

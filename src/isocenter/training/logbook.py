@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -86,15 +85,6 @@ class Logbook:
         if self._board is not None:
             for what, value in values.items():
                 self._board.add_scalar(prefix + what, value, step)
-
-
-def read_log(path: Path) -> list[dict[str, float]]:
-    """The rows of a CSV log; what was not known at a step is not a number."""
-    with path.open(newline="") as file:
-        return [
-            {name: float(value) if value else float(np.nan) for name, value in row.items()}
-            for row in csv.DictReader(file)
-        ]
 
 
 def _columns_and_last_step(path: Path) -> tuple[list[str], int]:

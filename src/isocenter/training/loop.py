@@ -17,6 +17,7 @@ from accelerate.utils import DataLoaderConfiguration
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from isocenter.core.checks import check_least, check_positive
 from isocenter.core.errors import InputRefused
 from isocenter.core.progress import Say, say_nothing
 from isocenter.training.averaging import moving_average
@@ -66,20 +67,15 @@ class LoopSettings:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "learning_rate", "gradient_clip", "patience"):
-            _check_positive(name, getattr(self, name))
+            check_positive(name, getattr(self, name))
         for name in ("log_every", "validate_every", "checkpoint_every"):
-            _check_positive(name, getattr(self, name))
-        if min(self.workers, self.warm_up_steps, self.weight_decay) < 0:
-            raise ValueError("workers, warm_up_steps and weight_decay are at least 0")
+            check_positive(name, getattr(self, name))
+        for name in ("workers", "warm_up_steps", "weight_decay"):
+            check_least(name, getattr(self, name), 0)
         if not 0 <= self.average_decay < 1:
             raise ValueError(f"average_decay is from 0 to below 1, got {self.average_decay:g}")
         if self.mixed_precision not in ("auto", "no", "bf16"):
             raise ValueError(f"mixed_precision is auto, no or bf16, got {self.mixed_precision!r}")
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{name} must be positive, got {value:g}")
 
 
 def computes_in_bfloat16(device: str) -> bool:

@@ -18,7 +18,7 @@ import torch
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from isocenter.core.errors import InputRefused, OutputRefused
+from isocenter.core.errors import InputRefused, OutputRefused, UnreadableInput
 from isocenter.core.settings import with_settings
 from isocenter.datasets.splits import PARTS
 from isocenter.modelpack.folder import load
@@ -276,6 +276,21 @@ def test_nifti_is_refused_with_what_to_give(tmp_path: Path) -> None:
     (tmp_path / "data" / "a.nii.gz").write_bytes(b"\x1f\x8b")
     with pytest.raises(InputRefused, match="1 NIfTI or MetaImage files; training reads DICOM"):
         collected(tmp_path / "data", tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "nifti", "no scan that is listed"])
+def test_a_refusal_before_any_scan_is_seen_leaves_nothing_behind(kind: str, tmp_path: Path) -> None:
+    data, output = tmp_path / "data", tmp_path / "runs" / "out"
+    if kind != "missing":
+        data.mkdir()
+    if kind == "nifti":
+        (data / "a.nii.gz").write_bytes(b"\x1f\x8b")
+    if kind == "no scan that is listed":
+        (data / "ct").mkdir()
+        (data / "ct" / "index.json").write_text("[]")
+    with pytest.raises((InputRefused, UnreadableInput)):
+        train(tiny(data), data, output)
+    assert not output.parent.exists()
 
 
 def test_other_modalities_alone_are_refused(write_classic_ct: Write, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,14 +14,17 @@ import torch
 
 from isocenter.core.errors import InputRefused
 from isocenter.core.settings import setting_names, with_settings
-from isocenter.datasets.ct_dose_cases import simulated_cases
+from isocenter.datasets.ct_dose_cases import DoseCase, simulated_cases
 from isocenter.datasets.ct_pairs import PairSettings, TrainingScan
+from isocenter.modelpack.ct_enhance.dose_prior import DosePrior
 from isocenter.modelpack.ct_enhance.mean import CtMeanModel
 from isocenter.modelpack.ct_enhance.model import CtEnhancer
 from isocenter.modelpack.ct_enhance.texture import CtTextureModel
+from isocenter.modelpack.folder import load
+from isocenter.recipes.ct_enhance import pack as pack_module
 from isocenter.recipes.ct_enhance import stages
-from isocenter.recipes.ct_enhance.calibration import uncalibrated
-from isocenter.recipes.ct_enhance.collection import split
+from isocenter.recipes.ct_enhance.calibration import calibrate, uncalibrated
+from isocenter.recipes.ct_enhance.collection import Collection, split
 from isocenter.recipes.ct_enhance.configuration import (
     CALIBRATION_PATIENTS,
     TEST_PATIENTS,
@@ -37,7 +41,7 @@ from isocenter.recipes.ct_enhance.stages import (
     texture_learner,
     validation_batches,
 )
-from isocenter.training.logbook import MERITS, read_log
+from isocenter.training.logbook import MERITS
 from isocenter.training.loop import LoopSettings
 
 Make = Callable[..., TrainingScan]
@@ -118,7 +122,45 @@ def test_every_setting_can_be_given_by_name() -> None:
     [
         ("widths", "4,8", "one number a level"),
         ("pairs.dose_fraction", "0.5,0.1", "rising range"),
+        ("pairs.dose_fraction", "0.5,0.5", "rising range above 0 and up to 1, got 0.5, 0.5"),
+        ("pairs.dose_fraction", "0.5,1.5", "up to 1, got 0.5, 1.5"),
         ("pairs.crop", "8", "at least 16"),
+        ("pairs.context", "-1", "context is at least 0, got -1"),
+        ("pairs.context", "9", "context is from 0 to 8, got 9"),
+        ("pairs.quiet_zoom", "0.8,0.5", "quiet_zoom is a rising range .* got 0.8, 0.5"),
+        ("pairs.noisy_zoom", "0,0.5", "noisy_zoom is a rising range above 0"),
+        ("pairs.quiet_noise_hu", "-4,16", "quiet_noise_hu is a rising range above 0"),
+        ("pairs.sharpened", "1.1", "sharpened is a share from 0 to 1, got 1.1"),
+        ("pairs.thin_mm", "-1", "thin_mm is at least 0"),
+        ("accepted.noise_hu", "90,3", r"accepted\.noise_hu is a rising range above 0, got 90, 3"),
+        ("accepted.pixel_spacing_mm", "-1,2", r"accepted\.pixel_spacing_mm is a rising range"),
+        ("seed", "-1", "seed is at least 0, got -1"),
+        ("split.seed", "-1", "seed is at least 0, got -1"),
+        ("split.least_train", "0", "least_train is at least 1, got 0"),
+        ("split.least_validation", "0", "least_validation is at least 1"),
+        ("split.least_calibration", "-3", "least_calibration is at least 1"),
+        ("split.least_test", "-1", "least_test is at least 0"),
+        ("calibration.least_patients", "0", "least_patients is at least 1"),
+        ("calibration.least_voxels", "-1", "least_voxels is at least 1"),
+        ("validation_pairs", "0", "validation_pairs is at least 1, got 0"),
+        ("small_steps", "-1", "small_steps is at least 0"),
+        ("fraction_error", "-0.1", "fraction_error is at least 0"),
+        ("limit_margin", "0.9", "limit_margin is at least 1, got 0.9"),
+        ("noisiest_training_hu", "0", "noisiest_training_hu must be positive"),
+        ("losses.ends_weight", "-1", "ends_weight is at least 0"),
+        ("losses.lesion_weight", "-1", "lesion_weight is at least 0"),
+        ("losses.outside_weight", "-0.1", "outside_weight is from 0"),
+        ("losses.linear_beyond", "0", "linear_beyond must be positive"),
+        ("losses.body_window", "14", "body_window is odd and at least 1, got 14"),
+        ("losses.largest_fraction", "1", "largest_fraction is above 0 and below 1, got 1"),
+        ("losses.least_noise_hu", "0", "least_noise_hu must be positive"),
+        ("name", " ", "name must not be empty"),
+        ("version", "", "version must not be empty"),
+        ("widths", "", "widths are one or more whole numbers of at least 1"),
+        ("texture_blocks", "", "texture_blocks are one or more whole numbers"),
+        ("texture_time_channels", "3", "texture_time_channels must be even, got 3"),
+        ("standard_noise.spread", "0", "spread must be positive"),
+        ("mean.workers", "-1", "workers is at least 0, got -1"),
         ("losses.quantile", "0.7", "below 0.5"),
         ("mean.mixed_precision", "fp16", "auto, no or bf16"),
         ("split.test_share", "1", "leave patients to train on"),
@@ -127,6 +169,30 @@ def test_every_setting_can_be_given_by_name() -> None:
 def test_settings_that_make_no_sense_are_refused(name: str, value: str, why: str) -> None:
     with pytest.raises(InputRefused, match=why):
         with_settings(ct_enhance(), {name: value})
+
+
+def test_only_the_steps_decide_how_many_pairs_are_small() -> None:
+    assert not [name for name in setting_names(ct_enhance()) if "num_small" in name]
+    with pytest.raises(InputRefused, match="no setting is called"):
+        with_settings(ct_enhance(), {"pairs.num_small": "8"})
+
+
+@pytest.mark.parametrize(("small_steps", "says"), [(3, True), (2, False)])
+def test_a_short_stage_one_that_sees_only_small_crops_says_so(
+    small_steps: int, says: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Begun(Exception):
+        """The first run was reached."""
+
+    def begun(*_: Any, **__: Any) -> None:
+        raise Begun
+
+    monkeypatch.setattr(stages, "fit", begun)
+    said: list[str] = []
+    recipe = replace(TINY, small_steps=small_steps)
+    with pytest.raises(Begun):
+        fit_mean(recipe, {}, tmp_path, resume=False, say=said.append)
+    assert any("all 3 steps" in line and "small_steps is 3" in line for line in said) is says
 
 
 def test_own_scans_differ_in_name_and_split_alone() -> None:
@@ -142,7 +208,8 @@ def test_validation_pairs_are_always_the_same(parts: dict[str, list[TrainingScan
 
 
 def merits(folder: Path, name: str) -> list[float]:
-    return [row[name] for row in read_log(folder / MERITS)]
+    rows = csv.DictReader((folder / MERITS).read_text().splitlines())
+    return [float(row[name]) for row in rows]
 
 
 def run_both_stages(parts: dict[str, list[TrainingScan]], folder: Path) -> dict[str, list[float]]:
@@ -249,6 +316,50 @@ def test_the_largest_features_are_those_of_the_cases_given(make_dose_scan: Make)
         for _, w in c.windows(1)
     ]
     assert all(torch.allclose(a, b, atol=0.2) for a, b in zip(before, after, strict=True))
+
+
+def packed(
+    settings: dict[str, Any],
+    make_dose_scan: Make,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[CtEnhancer, list[DoseCase]]:
+    """The model that is packed from unfitted networks, and the cases that calibrated it."""
+    recipe = with_settings(TINY, settings)
+    scans = [make_dose_scan(str(seed), shape=(7, 64, 64), seed=seed) for seed in range(3)]
+    seen: list[DoseCase] = []
+
+    def watched(model: CtEnhancer, cases: list[DoseCase], settings: Any) -> Any:
+        seen.extend(cases)
+        return calibrate(model, cases, settings)
+
+    monkeypatch.setattr(pack_module, "calibrate", watched)
+    mean = mean_learner(recipe).network
+    assert isinstance(mean, CtMeanModel)
+    texture = texture_learner(recipe, mean).network
+    assert isinstance(texture, CtTextureModel)
+    collection = Collection(
+        parts={"train": [], "validation": [], "calibration": scans, "test": []}, is_own=True
+    )
+    pack_module.pack(recipe, collection, mean=mean, texture=texture, folder=folder)
+    return load(folder), seen
+
+
+def test_the_packed_model_guesses_doses_of_the_range_that_it_was_fitted_to(
+    make_dose_scan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"pairs.dose_fraction": "0.2,0.5", "standard_noise.spread": "0.3"}
+    model, _ = packed(settings, make_dose_scan, tmp_path / "model", monkeypatch)
+    assert model.dose_prior == DosePrior(fractions=(0.2, 0.5), spread=0.3)
+
+
+def test_a_model_is_calibrated_on_as_many_neighbours_as_it_was_fitted_to(
+    make_dose_scan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"pairs.context": "2", "calibration.doses": "0.25"}
+    model, cases = packed(settings, make_dose_scan, tmp_path / "model", monkeypatch)
+    assert model.context == 2
+    assert {(len(case.low_hu), case.judged) for case in cases} == {(6, (2, 3))}
 
 
 def test_the_second_run_sees_new_pairs(

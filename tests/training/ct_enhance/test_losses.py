@@ -8,6 +8,7 @@ from torch import Tensor
 
 from isocenter.modelpack.ct_enhance.mean import MeanAndSpread
 from isocenter.training.ct_enhance.losses import (
+    LossSettings,
     body_weight,
     gain_db,
     mean_loss,
@@ -160,6 +161,17 @@ def test_the_noise_unit_is_the_level_inside_the_patient() -> None:
     weight[..., :4] = 0.0
     assert noise_unit(level, weight).item() == 5.0
     assert noise_unit(0 * level, weight).item() == 3.0
+    assert noise_unit(0 * level, weight, LossSettings(least_noise_hu=2.0)).item() == 2.0
+
+
+def test_the_settings_say_where_the_patient_is() -> None:
+    target = torch.full((1, 1, 9, 9), -1000.0)
+    target[..., 4, 4] = 800.0
+    narrow = body_weight(target, LossSettings(body_window=3, outside_weight=0.0))
+    assert narrow.sum() == 9
+    assert body_weight(target, LossSettings(body_window=1, outside_weight=0.0)).sum() == 1
+    nowhere = LossSettings(body_window=3, body_above_hu=-500.0, outside_weight=0.0)
+    assert body_weight(target, nowhere).sum() == 0
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 6.0206), (1.0, 0.0), (2.0, -6.0206)])

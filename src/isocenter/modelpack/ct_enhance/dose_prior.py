@@ -16,8 +16,8 @@ TYPICAL_THICKNESS_MM = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class DosePrior:
-    """What is known of standard-dose scans before looking.
+class StandardNoise:
+    """The noise that a standard dose leaves, before looking.
 
     Fitted to the full-dose scans used for training, validation and calibration: the exponent of the
     thickness came out as photon statistics have it.
@@ -29,7 +29,6 @@ class DosePrior:
         thickness_exponent: and with this power of the slice thickness.
         spread: standard deviation of its logarithm.
         unknown_thickness_mm, unknown_spread: taken where the thickness is not known.
-        fractions: lowest and highest dose fraction, all equally likely on a logarithmic scale.
 
     Raises:
         ValueError: a number is outside of what could be meant.
@@ -41,7 +40,6 @@ class DosePrior:
     spread: float = 0.4
     unknown_thickness_mm: float = 3.0
     unknown_spread: float = 0.5
-    fractions: tuple[float, float] = (0.08, 0.6)
 
     def __post_init__(self) -> None:
         for name in ("frequency_exponent", "thickness_exponent"):
@@ -52,6 +50,23 @@ class DosePrior:
                 raise ValueError(
                     f"{name} must be positive and at most 10000, got {getattr(self, name)}"
                 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DosePrior(StandardNoise):
+    """What is known of a scan's dose before looking: the noise of a standard one, and a range.
+
+    Attributes:
+        fractions: lowest and highest dose fraction, all equally likely on a logarithmic scale.
+
+    Raises:
+        ValueError: a number is outside of what could be meant.
+    """
+
+    fractions: tuple[float, float] = (0.08, 0.6)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         low, high = self.fractions
         if not 0 < low < high <= 1:
             raise ValueError(f"fractions must rise within (0, 1], got {self.fractions}")

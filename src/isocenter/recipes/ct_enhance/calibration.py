@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isocenter.core.checks import check_least
 from isocenter.core.errors import InputRefused
 from isocenter.datasets.ct_dose_cases import DoseCase
 from isocenter.image.ct_tissue import body_mask
@@ -47,6 +48,8 @@ class CalibrationSettings:
             raise ValueError(f"doses are fractions between 0 and 1, got {self.doses}")
         if not self.noise_levels_hu or min(self.noise_levels_hu) <= 0:
             raise ValueError(f"noise_levels_hu are positive, got {self.noise_levels_hu}")
+        for name in ("least_patients", "least_voxels"):
+            check_least(name, getattr(self, name), 1)
 
 
 # Raw scores of one slice in one tissue class.

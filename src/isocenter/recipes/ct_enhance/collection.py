@@ -61,7 +61,7 @@ def gather(recipe: CtEnhanceRecipe, data: Path, output: Path, *, say: Say) -> Co
         recipe: its split, and what it takes to be too noisy.
         data: holds ``ct/index.json`` and ``ct/train``, or any tree of DICOM files, for which an
             index is built.
-        output: keeps that index and the key of its pseudonyms.
+        output: keeps that index and the key of its pseudonyms, once there are scans to list.
         say: is told what is read.
 
     Raises:
@@ -69,12 +69,11 @@ def gather(recipe: CtEnhanceRecipe, data: Path, output: Path, *, say: Say) -> Co
     """
     if has_index(data):
         return _listed(recipe, data, say)
-    key = _key(output)
     own = read_own_scans(
         data,
         rule=recipe.split,
         why_unfit=lambda scan, part: why_unfit(recipe, scan, part),
-        key=key,
+        key=lambda: _key(output),
         say=say,
     )
     if is_main_process():
@@ -155,6 +154,7 @@ def _key(output: Path) -> bytes:
     """The secret of the pseudonyms: made once, readable by its owner alone, never packed."""
     path = output / KEY
     if is_main_process() and not path.exists():
+        output.mkdir(parents=True, exist_ok=True)
         with appearing_whole(path, mode=0o600) as part:
             part.write_bytes(secrets.token_bytes(32))
     wait_for_all()

@@ -1,12 +1,15 @@
-"""Everything that decides the weights of the CT enhancement model."""
+"""The settings that decide the weights of the CT enhancement model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 
+from isocenter.core.checks import check_least, check_positive, check_range, check_sizes
 from isocenter.datasets.ct_pairs import PairSettings
 from isocenter.datasets.splits import SplitRule
 from isocenter.modelpack.ct_enhance.contract import AcceptedScans
+from isocenter.modelpack.ct_enhance.dose_prior import DosePrior, StandardNoise
+from isocenter.modelpack.ct_enhance.model import MOST_CONTEXT
 from isocenter.recipes.ct_enhance.calibration import CalibrationSettings
 from isocenter.training.ct_enhance.losses import LossSettings
 from isocenter.training.loop import LoopSettings
@@ -59,7 +62,9 @@ VALIDATION_PATIENTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class CtEnhanceRecipe:
-    """Everything that decides the weights.
+    """Split, ranges, doses, margins, weights of the losses, networks, steps and seeds.
+
+    With the scans and the code, whose commit the card names, these decide the weights.
 
     Attributes:
         name, version: of the model.
@@ -79,6 +84,8 @@ class CtEnhanceRecipe:
         limit_margin: how far a feature may go beyond the largest that the calibration patients
             gave.
         calibration: how the interval is made to keep its word.
+        standard_noise: from which, and from ``pairs.dose_fraction``, the model guesses the dose of
+            a scan.
         accepted: which scans the model takes.
     """
 
@@ -118,6 +125,7 @@ class CtEnhanceRecipe:
     validation_pairs: int = 64
     limit_margin: float = 2.0
     calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
+    standard_noise: StandardNoise = field(default_factory=StandardNoise)
     accepted: AcceptedScans = field(
         default_factory=lambda: AcceptedScans(
             pixel_spacing_mm=(0.5, 1.4),
@@ -129,11 +137,41 @@ class CtEnhanceRecipe:
     )
 
     def __post_init__(self) -> None:
+        for name in ("name", "version"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"{name} must not be empty, got {getattr(self, name)!r}")
+        check_least("seed", self.seed, 0)
+        check_positive("noisiest_training_hu", self.noisiest_training_hu)
+        if self.pairs.context > MOST_CONTEXT:
+            raise ValueError(f"pairs.context is from 0 to {MOST_CONTEXT}, got {self.pairs.context}")
+        check_range("pairs.dose_fraction", self.pairs.dose_fraction, most=1)
+        check_least("small_steps", self.small_steps, 0)
+        self._check_networks()
+        check_least("fraction_error", self.fraction_error, 0)
+        check_least("validation_pairs", self.validation_pairs, 1)
+        check_least("limit_margin", self.limit_margin, 1)
+        for one in fields(self.accepted):
+            check_range(f"accepted.{one.name}", getattr(self.accepted, one.name))
+
+    def _check_networks(self) -> None:
         for widths, blocks in (("widths", "blocks"), ("texture_widths", "texture_blocks")):
-            if len(getattr(self, widths)) != len(getattr(self, blocks)):
-                raise ValueError(f"{widths} and {blocks} name one number a level each")
-        if not self.validation_pairs > 0:
-            raise ValueError("validation_pairs must be positive")
+            check_sizes(widths, getattr(self, widths))
+            check_sizes(blocks, getattr(self, blocks), least=0)
+            levels = len(getattr(self, widths)), len(getattr(self, blocks))
+            if levels[0] != levels[1]:
+                raise ValueError(
+                    f"{widths} and {blocks} name one number a level each, got {levels[0]} and "
+                    f"{levels[1]}"
+                )
+        check_positive("texture_time_channels", self.texture_time_channels)
+        if self.texture_time_channels % 2:
+            raise ValueError(
+                f"texture_time_channels must be even, got {self.texture_time_channels}"
+            )
+
+    def dose_prior(self) -> DosePrior:
+        """By which the model guesses the dose of a scan: the doses are those it was fitted to."""
+        return DosePrior(**asdict(self.standard_noise), fractions=self.pairs.dose_fraction)
 
 
 def ct_enhance() -> CtEnhanceRecipe:

@@ -45,6 +45,7 @@ def pack(
         texture=texture,
         calibration=uncalibrated(recipe.calibration),
         accepted=recipe.accepted,
+        dose_prior=recipe.dose_prior(),
         card=card,
     )
     doses = recipe.calibration.doses
@@ -54,6 +55,7 @@ def pack(
             collection.parts["calibration"],
             dose_fractions=doses,
             seed=derived_seed(recipe.seed, "calibration"),
+            context=recipe.pairs.context,
         )
     )
     model.mean.network.limit_features(recipe.limit_margin * largest_features(model, cases))

@@ -82,7 +82,6 @@ def train(
     say = progress if progress is not None and is_main_process() else say_nothing
     say(f"training {recipe.name} {recipe.version} into the output folder; reading scans first")
     _check_output(output, resume=resume)
-    output.mkdir(parents=True, exist_ok=True)
     collection = gather(recipe, data, output, say=say)
     counts = {part: len(patients) for part, patients in collection.patients().items()}
     say("patients: " + ", ".join(f"{count} {part}" for part, count in counts.items()))
@@ -113,6 +112,7 @@ def _begin_run(recipe: CtEnhanceRecipe, collection: Collection, output: Path) ->
         _check_same(json.loads(path.read_text()), decides)
     wait_for_all()
     if is_main_process() and not path.exists():
+        output.mkdir(parents=True, exist_ok=True)
         write_json(path, decides)
     wait_for_all()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,6 +21,10 @@ from isocenter.training.loop import LoopSettings, Trainer
 from isocenter.training.processes import is_main_process, wait_for_all
 
 Parts = dict[str, list[TrainingScan]]
+ALL_SMALL = (
+    "all {steps:,} steps of stage one's first run see small crops, as small_steps is {small:,}; "
+    "set it below mean.steps to show crops of full size there too"
+)
 FIRST_RUN, SECOND_RUN, AVERAGED, TEXTURE = "mean", "refine", "averaged", "texture"
 
 
@@ -87,10 +90,11 @@ def fit(
     def make_pairs(start: int) -> CtPairs:
         return CtPairs(
             parts["train"],
-            settings=replace(recipe.pairs, num_small=small_steps * settings.batch_size),
+            settings=recipe.pairs,
             seed=recipe.seed,
             length=before + settings.steps * settings.batch_size,
             start=before + start,
+            num_small=small_steps * settings.batch_size,
         )
 
     trainer = Trainer(fitted, settings=settings, folder=folder, device=device, say=say)
@@ -134,6 +138,8 @@ def fit_stage_one(
     """
     torch.manual_seed(derived_seed(recipe.seed, "mean") % 2**32)
     learner = make_learner()
+    if recipe.small_steps >= recipe.mean.steps:
+        say(ALL_SMALL.format(steps=recipe.mean.steps, small=recipe.small_steps))
     fit(
         [learner],
         recipe,

@@ -18,8 +18,6 @@ from isocenter.training.learner import Batch, Learner
 from isocenter.training.processes import drawn_for_share
 
 _PICTURE_STEPS = 4
-_FRACTION_LIMIT = 0.9
-_RESIDUAL_LIMIT = 8
 
 
 def middle_slice(batch: Batch) -> Tensor:
@@ -49,7 +47,7 @@ def mean_learner(
 
     def merit(model: nn.Module, batch: Batch) -> Tensor:
         estimate = model(batch["input"], batch["fraction"])
-        return gain_db(estimate.mean, middle_slice(batch), batch["target"])
+        return gain_db(estimate.mean, middle_slice(batch), batch["target"], losses)
 
     def picture(model: nn.Module, batch: Batch) -> NDArray:
         estimate = model(batch["input"], batch["fraction"])
@@ -81,7 +79,8 @@ def texture_learner(
         widths, blocks, time_channels: of the network.
         fraction_error: standard deviation of the logarithm of the estimated dose fraction; at use
             the fraction is only estimated, so it is blurred here.
-        losses: the weight of the air around the patient is taken from it.
+        losses: the weight of the air around the patient and the limits of stage two are taken
+            from it.
         seed: of the noise that judges.
     """
     mean.eval().requires_grad_(False)
@@ -97,16 +96,16 @@ def texture_learner(
         with torch.no_grad():
             blur = drawn_for_share(torch.randn, target.shape[:1], generator).to(target)
             fraction = batch["fraction"] * (blur * fraction_error).exp()
-            estimate = mean(batch["input"], fraction.clamp_max(_FRACTION_LIMIT))
+            estimate = mean(batch["input"], fraction.clamp_max(losses.largest_fraction))
             white = drawn_for_share(torch.randn, target.shape, generator).to(target)
             noise = model.start(white, middle=middle, estimate=estimate)
             residual = (target - estimate.mean) / spread_hu(estimate)
-            residual = residual.clamp(-_RESIDUAL_LIMIT, _RESIDUAL_LIMIT)
+            residual = residual.clamp(-losses.largest_residual, losses.largest_residual)
             time_B = drawn_for_share(torch.rand, target.shape[:1], generator).to(target)
             state = scheduler.add_noise(residual, noise, time_B)
             wanted = scheduler.velocity(residual, noise, time_B)
         found = model.velocity(state, time_B, middle=middle, estimate=estimate)
-        weight = body_weight(target, losses.outside_weight)
+        weight = body_weight(target, losses)
         return (weight * (found - wanted).square()).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3))
 
     def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:

@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from isocenter.core.checks import check_least, check_positive
 from isocenter.modelpack.ct_enhance.mean import MeanAndSpread
 from isocenter.training.processes import mean_over_processes
-
-_BODY_HU = -950.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +26,11 @@ class LossSettings:
             are why the scan was made.
         linear_beyond: noise units from which an error counts linearly: metal must not drive the
             fit.
+        body_above_hu, body_window: where the mean over a square of so many pixels a side, an odd
+            number, is above, the patient is.
+        least_noise_hu: the unit of errors is never smaller.
+        largest_fraction: an estimated dose fraction that stage two is fitted to is never larger.
+        largest_residual: nor is what it restores, in units of its spread.
     """
 
     quantile: float = 0.05
@@ -34,27 +38,43 @@ class LossSettings:
     outside_weight: float = 0.05
     lesion_weight: float = 3.0
     linear_beyond: float = 8.0
+    body_above_hu: float = -950.0
+    body_window: int = 15
+    least_noise_hu: float = 3.0
+    largest_fraction: float = 0.9
+    largest_residual: float = 8.0
 
     def __post_init__(self) -> None:
         if not 0 < self.quantile < 0.5:
             raise ValueError(f"quantile is above 0 and below 0.5, got {self.quantile:g}")
         if not 0 <= self.outside_weight < 1:
             raise ValueError(f"outside_weight is from 0 to below 1, got {self.outside_weight:g}")
+        for name in ("ends_weight", "lesion_weight"):
+            check_least(name, getattr(self, name), 0)
+        for name in ("linear_beyond", "least_noise_hu", "largest_residual"):
+            check_positive(name, getattr(self, name))
+        if self.body_window < 1 or self.body_window % 2 == 0:
+            raise ValueError(f"body_window is odd and at least 1, got {self.body_window}")
+        if not 0 < self.largest_fraction < 1:
+            raise ValueError(
+                f"largest_fraction is above 0 and below 1, got {self.largest_fraction:g}"
+            )
 
 
 SHIPPED = LossSettings()
 
 
-def body_weight(target: Tensor, outside: float = SHIPPED.outside_weight) -> Tensor:
+def body_weight(target: Tensor, settings: LossSettings = SHIPPED) -> Tensor:
     """1 inside the patient, less in the air around, (B, 1, H, W)."""
-    smooth = functional.avg_pool2d(target, 15, 1, 7, count_include_pad=False)
-    return torch.where(smooth > _BODY_HU, 1.0, outside)
+    side = settings.body_window
+    smooth = functional.avg_pool2d(target, side, 1, side // 2, count_include_pad=False)
+    return torch.where(smooth > settings.body_above_hu, 1.0, settings.outside_weight)
 
 
-def noise_unit(level: Tensor, weight: Tensor) -> Tensor:
+def noise_unit(level: Tensor, weight: Tensor, settings: LossSettings = SHIPPED) -> Tensor:
     """One noise level an image, (B, 1, 1, 1) HU."""
     mean = (level * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3))
-    return mean.clamp_min(3.0).view(-1, 1, 1, 1)
+    return mean.clamp_min(settings.least_noise_hu).view(-1, 1, 1, 1)
 
 
 def pinball(error: Tensor, quantile: float) -> Tensor:
@@ -88,8 +108,8 @@ def mean_loss(
     holds the same expectation and less chance; elsewhere from the standard-dose target. An error of
     the mean counts more where ``lesion``, (B, 1, H, W), is 1.
     """
-    weight = body_weight(target, settings.outside_weight)
-    unit = noise_unit(estimate.level, weight)
+    weight = body_weight(target, settings)
+    unit = noise_unit(estimate.level, weight, settings)
     clean = is_clean.view(-1, 1, 1, 1) > 0
     error = torch.where(clean, anatomy - estimate.anatomy, target - estimate.mean) / unit
     squared = 2 * functional.huber_loss(
@@ -102,9 +122,11 @@ def mean_loss(
     return batch_mean(squared, heavy), batch_mean(ends, weight)
 
 
-def gain_db(prediction: Tensor, noisy: Tensor, target: Tensor) -> Tensor:
+def gain_db(
+    prediction: Tensor, noisy: Tensor, target: Tensor, settings: LossSettings = SHIPPED
+) -> Tensor:
     """How far the squared error inside the body fell below the input's, dB, one an image."""
-    weight = (body_weight(target) == 1).to(target.dtype)
+    weight = (body_weight(target, settings) == 1).to(target.dtype)
     after = (weight * (prediction - target).square()).sum(dim=(1, 2, 3))
     before = (weight * (noisy - target).square()).sum(dim=(1, 2, 3))
     return -10 / math.log(10) * (after.clamp_min(1e-9) / before.clamp_min(1e-9)).log()
