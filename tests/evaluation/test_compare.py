@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from isocenter.core.acquisition import Acquisition
-from isocenter.core.errors import UnsuitableScan
+from isocenter.core.errors import InputRefused, UnsuitableScan
 from isocenter.core.volume import Geometry, Volume
 from isocenter.evaluation.compare import COLUMNS, Comparison, evaluate
 from isocenter.evaluation.ct.windows import HU_RANGE
 from isocenter.evaluation.fidelity import stated_range
 from isocenter.evaluation.lesions.lesions import LESION_KINDS, insert_lesions, plan_lesions
+from isocenter.image.volume_files import write_volume_file
 
 SPACING_MM = (2.5, 0.8, 0.8)
 SIZE = 224
@@ -180,6 +181,21 @@ def test_another_unit_gives_the_generic_part_and_says_what_is_missing(
     assert not any("HU" in "".join(row) for row in found.rows()[:-1])
     json.dumps(found.as_dict(), allow_nan=False)
     assert found.save_picture(tmp_path / "page.png", dpi=40).stat().st_size > 1000
+
+
+def test_volume_files_are_opened_by_their_paths(reference: Volume, tmp_path: Path) -> None:
+    cut = replace(
+        reference,
+        array=np.rint(reference.array[:2, 60:124, 60:124]),
+        geometry=Geometry(shape=(2, 64, 64), spacing_mm=SPACING_MM),
+    )
+    noisy = changed(cut, cut.array + 3)
+    first = write_volume_file(cut, tmp_path / "a.nii.gz")
+    second = write_volume_file(noisy, tmp_path / "b.mha")
+    found = evaluate(str(first), second)
+    assert found.fidelity[0].rmse == pytest.approx(3, rel=0.01)
+    with pytest.raises(InputRefused, match="the file says that it is in 'HU'"):
+        evaluate(first, second, unit="Bq/mL")
 
 
 def test_units_and_ranges_that_do_not_fit_are_refused(reference: Volume) -> None:

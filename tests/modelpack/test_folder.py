@@ -554,10 +554,18 @@ def test_a_kind_of_its_own_needs_one_line_of_registration(
 def test_the_shipped_model_is_found_by_its_name() -> None:
     assert load("ct_enhance").weights_sha256 == load().weights_sha256
     assert load(str(shipped_folder())).name == load(shipped_folder()).name
-    with pytest.raises(ModelRefused, match="no SHA256SUMS"):
-        load("ct_enhanced")
     with pytest.raises(ModelRefused, match="no model named"):
         shipped_folder("../ct_enhance")
+
+
+def test_a_misspelled_model_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    words = "no model and no folder 'ct_enhanse'; did you mean 'ct_enhance'.*comes with the package"
+    with pytest.raises(ModelRefused, match=words):
+        load("ct_enhanse")
+    with pytest.raises(ModelRefused, match="no model and no folder"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(ModelRefused, match="no SHA256SUMS"):
+        load(tmp_path)
 
 
 def test_a_round_trip_of_the_shipped_model_keeps_every_byte_that_decides(tmp_path: Path) -> None:

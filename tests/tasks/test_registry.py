@@ -8,6 +8,7 @@ from dataclasses import fields
 import pytest
 
 import isocenter
+from isocenter.core.errors import InputRefused
 from isocenter.dicom.marking import CODING_SCHEME
 from isocenter.tasks.python_call import python_call
 from isocenter.tasks.registry import TASKS, task_of
@@ -30,6 +31,15 @@ def test_python_offers_every_task_with_its_settings(command: str) -> None:
     taken = set(inspect.signature(call).parameters)
     assert taken >= {each.name for each in fields(task_of(command).settings)}
     assert call.__doc__
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("strenght", "strength"), ("devise", "device"), ("larget_run", "largest")]
+)
+def test_an_unknown_name_in_a_call_is_refused_with_the_nearest(name: str, nearest: str) -> None:
+    call = python_call(task_of("enhance"))
+    with pytest.raises(InputRefused, match=f"no setting {name}; did you mean {nearest}"):
+        call("scan", "out", **{name: 1})
 
 
 @pytest.mark.parametrize("command", TASKS)

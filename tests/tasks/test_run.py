@@ -178,7 +178,47 @@ def test_dicom_can_be_asked_for_and_is_of_nobody(make: Make) -> None:
     wanted = (0.5 * mr(1).array + 0.5 * mr(2).array)[0]
     np.testing.assert_allclose(images[0].pixel_array * slope + intercept, wanted, atol=1e-3)
     assert result.record.settings["written_as"] == "DICOM"
-    assert result.notes == ()
+
+
+def test_dicom_of_what_has_no_header_is_noted_as_new_and_of_nobody(make: Make) -> None:
+    result = make(dicom=True)
+    assert "new and of nobody" in result.notes[-1]
+    assert "new and of nobody" in result.report.read_text()
+
+
+def test_a_unit_that_a_file_does_not_say_is_noted(make: Make, tmp_path: Path) -> None:
+    path = write_volume_file(mr(1), tmp_path / "scan.mha")
+    path.write_bytes(path.read_bytes().replace(b"ITK_FileNotes = unit=", b"ITK_FileNotes = other"))
+    stated, unstated = make("stated"), make("unstated", inputs={"t1": path})
+    assert not any("does not say" in note for note in stated.notes)
+    assert "The file does not say what its numbers are" in unstated.notes[0]
+
+
+@pytest.mark.parametrize("reads", [MIX.reads, ()])
+@pytest.mark.parametrize(
+    ("modality", "words"), [("PT", "modality 'PT' cannot be written"), ("CT", "CT series hold HU")]
+)
+def test_an_output_that_cannot_be_dicom_is_refused_before_any_work(
+    tmp_path: Path, reads: tuple[Reads, ...], modality: str, words: str
+) -> None:
+    def never(*_: Any) -> Any:
+        raise AssertionError("work began")
+
+    declared = MIX.outputs[0]
+    assert isinstance(declared, SeriesOutput)
+    task = replace(
+        MIX,
+        outputs=(replace(declared, modality=modality),),
+        reads=reads,
+        start=never,
+        load_model=never,
+    )
+    inputs = {"t1": mr(1)} if reads else None
+    with pytest.raises(
+        InputRefused, match=f"mix declares the output mixed as '{modality}' .*{words}"
+    ):
+        run(task, inputs, tmp_path / "out", dicom=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_not_measured_becomes_padding_of_a_new_series(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,12 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from isocenter.cli.options import LargestRunOption
-from isocenter.cli.output import naming, print_table, progress_bar
-from isocenter.core.errors import IsocenterError, OutputRefused
+from isocenter.cli.output import complain, naming, print_table, progress_bar
+from isocenter.core.errors import InputRefused, IsocenterError, OutputRefused
+from isocenter.core.outputs import HOUNSFIELD
 
 if TYPE_CHECKING:
-    from isocenter.dicom.reading.open import Run
     from isocenter.evaluation.compare import Comparison
+    from isocenter.evaluation.fidelity import Protocol
 
 
 def evaluate(
@@ -34,6 +36,23 @@ def evaluate(
         typer.Option("--test-series", metavar="NUMBER|UID", help="Which series of TEST."),
     ] = None,
     largest_run: LargestRunOption = False,
+    unit: Annotated[
+        str | None,
+        typer.Option(
+            "--unit",
+            metavar="UNIT",
+            help="What the numbers of volume files are; HU where neither you nor the file says it.",
+        ),
+    ] = None,
+    score_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            "--range",
+            metavar="LOW HIGH",
+            help="Score fidelity over the whole image in this range; needed for other units "
+            "than HU.",
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write all figures as JSON, '-' to print."),
@@ -44,23 +63,33 @@ def evaluate(
     ] = None,
 ) -> None:
     """Compare two series of the same anatomy: fidelity, HU bias, noise, sharpness."""
-    from isocenter.dicom.reading.open import open_ct_series
+    from isocenter.datasets.open_scan import open_scan
     from isocenter.evaluation.compare import evaluate as compare
 
     if picture is not None and picture.suffix.lower() != ".png":
         raise OutputRefused("the picture is a PNG; name a file that ends in .png")
     both = (("REFERENCE", reference, reference_series), ("TEST", test, test_series))
-    run: Run = "largest" if largest_run else "all"
     opened = []
     for name, scan, series in both:
         try:
             with naming(f"--{name.lower()}-series"):
-                opened.append(open_ct_series(scan, series=series, run=run, accept_enhanced=True))
+                source = open_scan(
+                    scan,
+                    series=series,
+                    unit=unit,
+                    assumed_unit=HOUNSFIELD.name,
+                    largest_run=largest_run,
+                    accept_enhanced=True,
+                )
         except IsocenterError as error:
             error.add_note(name)
             raise
+        opened.append(source)
+        for note in source.notes:
+            complain(f"note: {name}: {note}")
+    protocols = None if score_range is None else [_stated(*score_range, unit=opened[0].unit)]
     with progress_bar("Comparing") as progress:
-        comparison = compare(*opened, progress=progress)
+        comparison = compare(*opened, protocols=protocols, progress=progress)
     if json_file == Path("-"):
         typer.echo(json.dumps(comparison.as_dict(), indent=2, allow_nan=False))
     else:
@@ -69,6 +98,14 @@ def evaluate(
             _write(comparison.save_json, json_file)
     if picture is not None:
         _write(comparison.save_picture, picture)
+
+
+def _stated(low: float, high: float, *, unit: str) -> Protocol:
+    from isocenter.evaluation.fidelity import stated_range
+
+    if not math.isfinite(low) or not math.isfinite(high) or not high > low:
+        raise InputRefused(f"--range needs a low and a higher value, got {low:g} and {high:g}")
+    return stated_range(low, high, unit=unit)
 
 
 def _print_comparison(comparison: Comparison) -> None:

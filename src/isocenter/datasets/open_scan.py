@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from isocenter.core.outputs import HOUNSFIELD
 from isocenter.core.volume import Volume, VolumeSlices
 from isocenter.dicom.reading.ct_padding import measured_pixels
 from isocenter.dicom.reading.open import CtSeries, open_ct_series
-from isocenter.image.volume_files import is_volume_file, read_volume_file
+from isocenter.image.volume_files import is_volume_file, read_volume_file, stated_unit
 
 
 def read(path: str | Path, *, series: str | None = None, unit: str | None = None) -> Volume:
@@ -38,6 +38,7 @@ def open_scan(
     *,
     series: str | None = None,
     unit: str | None = None,
+    assumed_unit: str | None = None,
     largest_run: bool = False,
     accept_enhanced: bool = False,
 ) -> CtSeries | FileSlices:
@@ -45,6 +46,8 @@ def open_scan(
 
     Args:
         path, series, unit: see :func:`read`.
+        assumed_unit: of a volume file that does not say its unit, where ``unit`` is not given; a
+            note of the scan says that it was taken.
         largest_run: of a DICOM series, take the largest even run of slices.
         accept_enhanced: take a DICOM series that a model made.
 
@@ -55,7 +58,10 @@ def open_scan(
     if is_volume_file(place) and not place.is_dir():
         if series is not None:
             raise InputRefused("a volume file holds one scan; leave series out")
-        return FileSlices(_with_mask(read_volume_file(place, unit=unit)))
+        is_assumed = unit is None and assumed_unit is not None and stated_unit(place) is None
+        volume = read_volume_file(place, unit=assumed_unit if is_assumed else unit)
+        notes = (_assumed(volume.unit),) if is_assumed else ()
+        return FileSlices(_with_mask(volume), notes=notes)
     if unit not in (None, HOUNSFIELD.name):
         raise InputRefused(f"a CT series is in HU; leave unit out, got {unit!r}")
     return open_ct_series(
@@ -66,12 +72,27 @@ def open_scan(
     )
 
 
+@dataclass(frozen=True)
 class FileSlices(VolumeSlices):
-    """A volume file, read slice by slice; it lies in memory, as these formats ask for it."""
+    """A volume file, read slice by slice; it lies in memory, as these formats ask for it.
+
+    Attributes:
+        volume: what the file holds.
+        notes: what was assumed while reading, in words.
+    """
+
+    notes: tuple[str, ...] = ()
 
     def to_volume(self) -> Volume:
         """The whole scan."""
         return self.volume
+
+
+def _assumed(unit: str) -> str:
+    return (
+        "The file does not say what its numbers are; they were taken to be "
+        f"{unit or 'without a unit'}."
+    )
 
 
 def _with_mask(volume: Volume) -> Volume:

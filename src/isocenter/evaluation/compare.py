@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from isocenter.core.errors import UnsuitableScan
+from isocenter.core.outputs import HOUNSFIELD
 from isocenter.core.progress import Progress, silent
 from isocenter.core.spread import spread_evenly
 from isocenter.core.volume import SliceSource, Volume
@@ -52,6 +53,7 @@ def evaluate(
     lesions: Sequence[Lesion] = (),
     reference_series: str | None = None,
     test_series: str | None = None,
+    unit: str | None = None,
     physics_slices: int = MOST_PHYSICS_SLICES,
     seed: int = 0,
     progress: Progress | None = None,
@@ -63,21 +65,26 @@ def evaluate(
     decided on the reference.
 
     Args:
-        reference, test: a DICOM file or folder of CT, a volume, or any source of slices. Other
-            units than HU give fidelity and continuity; what is left out stands in the result.
+        reference, test: a DICOM file or folder of CT, a NIfTI or MetaImage file, a volume, or any
+            source of slices. Other units than HU give fidelity and continuity; what is left out
+            stands in the result.
         protocols: ranges and masks of the scores; CT's where None. For another unit they must be
             given, such as ``[stated_range(0, 3000, unit="µm²/s")]``.
         lesions: lesions that both series are known to contain, for an observer study.
         reference_series, test_series: which series of a folder with several.
+        unit: what the numbers of volume files are. None takes what the file says, and HU where it
+            says nothing.
         physics_slices: noise and sharpness are measured on at most so many slices, evenly chosen.
         seed: of the bootstrap.
         progress: called with slices done and slices in all.
 
     Raises:
+        InputRefused: a scan cannot be read, or is in another unit than the one given.
         UnsuitableScan: other matrix, pixel spacing, orientation, position or unit, values that are
             not finite, or no range to score by.
     """
-    first, second = _opened(reference, reference_series), _opened(test, test_series)
+    first = _opened(reference, reference_series, unit)
+    second = _opened(test, test_series, unit)
     unit = _common_unit(first, second)
     is_ct = unit == "HU"
     scores = FidelityScores(_protocols_for(unit, protocols))
@@ -130,11 +137,13 @@ def evaluate(
     )
 
 
-def _opened(scan: Scan, series: str | None) -> SliceSource:
+def _opened(scan: Scan, series: str | None, unit: str | None) -> SliceSource:
     if isinstance(scan, str | Path):
-        from isocenter.dicom.reading.open import open_ct_series
+        from isocenter.datasets.open_scan import open_scan
 
-        return open_ct_series(scan, series=series, accept_enhanced=True)
+        return open_scan(
+            scan, series=series, unit=unit, assumed_unit=HOUNSFIELD.name, accept_enhanced=True
+        )
     if not isinstance(scan, Volume):
         return scan
     if not np.isfinite(scan.array).all():
@@ -161,7 +170,7 @@ def _protocols_for(unit: str, protocols: Sequence[Protocol] | None) -> Sequence[
         raise UnsuitableScan(
             f"Cannot compare: the series are in {_named(unit)} and no range was stated. A score "
             "without its range compares nothing; give protocols=[stated_range(low, high, unit=...)]"
-            ", the values that matter here.",
+            ", or --range LOW HIGH on the command line: the values that matter here.",
             reason="range",
         )
     given = PROTOCOLS if protocols is None else protocols

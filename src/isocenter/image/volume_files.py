@@ -102,6 +102,21 @@ def read_volume_file(
     )
 
 
+def stated_unit(path: str | Path) -> str | None:
+    """The unit that stands in the header of a volume file; None where the file does not say.
+
+    Raises:
+        UnreadableInput: no such file, or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UnreadableInput("the volume file does not exist")
+    if str(path).lower().endswith(NIFTI_ENDINGS):
+        with _decompressed(path) as stream:
+            return _noted(_nifti_note(stream.read(_HEADER_BYTES)))
+    return _noted(_meta_fields(path).get(_NOTE_KEY, ""))
+
+
 def write_volume_file(volume: Volume, path: str | Path) -> Path:
     """Write a volume whole or not at all, over what was there.
 
@@ -192,8 +207,11 @@ def _read_nifti(path: Path, length_unit: str | None) -> tuple[NDArray, Geometry,
             _check_millimeters(header)
         geometry = _geometry(_nifti_affine(header, order), shape)
         array = _nifti_values(stream, header, order, shape)
-    note = header[148:228].split(b"\0")[0].decode(errors="replace")
-    return array, geometry, note
+    return array, geometry, _nifti_note(header)
+
+
+def _nifti_note(header: bytes) -> str:
+    return header[148:228].split(b"\0")[0].decode(errors="replace")
 
 
 @contextmanager
@@ -458,8 +476,12 @@ def _vector(values: NDArray) -> Vector:
 # values
 
 
+def _noted(note: str) -> str | None:
+    return note.removeprefix(_UNIT_NOTE).strip() if note.startswith(_UNIT_NOTE) else None
+
+
 def _unit(note: str, unit: str | None) -> str:
-    noted = note.removeprefix(_UNIT_NOTE).strip() if note.startswith(_UNIT_NOTE) else None
+    noted = _noted(note)
     if unit is None and noted is None:
         raise InputRefused(
             'the file does not say what its numbers mean; give the unit, such as unit="HU" for CT '

@@ -13,6 +13,7 @@ and shapes fit. diffusers itself, which takes ten seconds to import, is not need
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,7 @@ from isocenter.core.errors import ModelRefused, OutputRefused
 from isocenter.core.files import digests_below, folder_appearing_whole, write_text
 from isocenter.modelpack.card import checked_card
 from isocenter.modelpack.registry import (
+    KINDS,
     PARTS,
     ModelKind,
     model_kind,
@@ -230,7 +232,16 @@ def load(model: str | Path | None = None, *, device: str = "cpu") -> Any:
     kind = shipped_kind(name) if not isinstance(model, Path) else None
     if kind is not None:
         return load_folder(kind=kind.name, device=device)
-    return load_folder(Path(name).expanduser(), device=device)
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        shipped = [each.shipped for each in KINDS.values() if each.shipped]
+        near = difflib.get_close_matches(folder.name, shipped, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ModelRefused(
+            f"there is no model and no folder {name!r}; {hint}{', '.join(shipped)} comes with the "
+            "package, for any other give the model's folder"
+        )
+    return load_folder(folder, device=device)
 
 
 def _refuse_links_outside(folder: Path) -> None:

@@ -115,7 +115,7 @@ def _open_path(reads: Reads, path: str | Path, series: str | None, largest_run: 
     if (ending := _volume_ending(path)) and not path.is_dir():
         from isocenter.datasets.open_scan import open_scan
 
-        volume = open_scan(path, unit=reads.unit, series=series)
+        volume = open_scan(path, assumed_unit=reads.unit, series=series)
         return Opened(name=reads.name, source=volume, ending=ending)
     modality = _READ_FROM_DICOM.get(reads.modality)
     if modality is None:

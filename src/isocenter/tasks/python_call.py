@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
 
-from isocenter.tasks.settings import facts_of, settings_from
+from isocenter.tasks.settings import check_names, facts_of, settings_from
 from isocenter.tasks.task import Task
 
 _COMMON = {
@@ -28,6 +28,7 @@ def python_call(task: Task[Any, Any]) -> Callable[..., Any]:
     def call(*arguments: Any, **options: Any) -> Any:
         from isocenter.tasks.run import run
 
+        check_names(options, signature.parameters)
         given = signature.bind(*arguments, **options).arguments
         inputs = {each.name: given.pop(each.name, None) for each in task.reads}
         values = {each.name: given.pop(each.name) for each in _settings(task) if each.name in given}

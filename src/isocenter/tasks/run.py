@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused
-from isocenter.core.outputs import Output
+from isocenter.core.outputs import Output, SeriesOutput
 from isocenter.core.progress import Progress, silent
 from isocenter.core.record import RunRecord
 from isocenter.core.version import __version__, library_versions
+from isocenter.core.volume import SliceSource
 from isocenter.tasks.inputs import DEFAULT_ENDING, Input, Opened, open_inputs, source_digest
 from isocenter.tasks.result_folder import (
     appearing_at_once,
@@ -132,6 +133,9 @@ def run(
     opened = open_inputs(
         task.reads, _by_name(task, inputs), series=_by_name(task, series), largest_run=largest_run
     )
+    ending = _ending(opened, dicom=dicom)
+    if not ending:
+        _refuse_unwritable(task, opened)
     case = Case(
         scans={each.name: each.source for each in opened},
         settings=settings,
@@ -140,7 +144,6 @@ def run(
     suitability = task.judge(case) if task.judge else Suitability()
     refuse_unsuitable(suitability, force=force)
     work = task.start(case, suitability)
-    ending = _ending(opened, dicom=dicom)
     prepared = _Run(
         task=task,
         opened=opened,
@@ -148,7 +151,11 @@ def run(
         suitability=suitability,
         work=work,
         record=_record(task, opened, case.model, work, suitability, device, ending, dicom),
-        notes=(*(note for each in opened for note in each.notes), *work.notes, *_says(ending)),
+        notes=(
+            *(note for each in opened for note in each.notes),
+            *work.notes,
+            *_says(opened, ending),
+        ),
         ending=ending,
     )
     with only_run_for(final):
@@ -186,9 +193,52 @@ def _ending(opened: Sequence[Opened], *, dicom: bool) -> str:
     return opened[0].ending if opened else DEFAULT_ENDING
 
 
-def _says(ending: str) -> tuple[str, ...]:
+def _refuse_unwritable(task: Task[Any, Any], opened: Sequence[Opened]) -> None:
+    """Refuse, before any work, declared image series that cannot be written as DICOM."""
+    sources = [each.source for each in opened if not each.ending]
+    for output in task.outputs:
+        if not isinstance(output, SeriesOutput):
+            continue
+        changed = None if output.absolute or not sources else sources[0]
+        if reason := _why_not_dicom(output, changed):
+            raise InputRefused(
+                f"{task.command} declares the output {output.name} as {_in_words(output)}, and "
+                f"{reason}. Correct the task's declaration; from a volume file, without --dicom "
+                "(dicom=True), it writes volume files"
+            )
+
+
+def _why_not_dicom(output: SeriesOutput, changed: SliceSource | None) -> str:
+    """Why DICOM has no place for a series, "" where it has; ``changed`` is what it changes."""
+    from isocenter.dicom.writing.modalities import image_kind
+
+    try:
+        kind = image_kind(output.modality)
+    except ValueError as error:
+        return str(error)
+    if kind.unit not in ("", output.unit.name):
+        return f"{output.modality} series hold {kind.unit}"
+    if changed and (changed.acquisition.modality, changed.unit) != (
+        output.modality,
+        output.unit.name,
+    ):
+        return "a change of a series has the modality and unit of that series (else absolute=True)"
+    return ""
+
+
+def _in_words(output: SeriesOutput) -> str:
+    return f"{output.modality!r} in {output.unit.name or 'no unit'}"
+
+
+def _says(opened: Sequence[Opened], ending: str) -> tuple[str, ...]:
     if not ending:
-        return ()
+        if not all(each.ending for each in opened):
+            return ()
+        return (
+            "Nothing that was read has a DICOM header, so the DICOM written is new and of nobody: "
+            "a made-up patient in a new study, Synthetic Data YES. Its header does not tell whose "
+            "scan it is.",
+        )
     return (
         f"What was read has no DICOM header, so the results are {ending} files. --dicom "
         "(dicom=True) writes new DICOM series of nobody's patient instead.",

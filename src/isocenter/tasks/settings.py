@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -110,16 +110,25 @@ def settings_from(kind: type[S], values: Mapping[str, Any]) -> S:
         InputRefused: an unknown name (the nearest is named), or a value that is not taken.
     """
     known = {each.name: facts_of(each) for each in fields(kind)}
-    for name in values:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise InputRefused(f"there is no setting {name}; {hint}")
+    check_names(values, known)
     parsed = {}
     for name, value in values.items():
         parse = known[name].parse
         parsed[name] = value if parse is None else parse(value)
     return kind(**parsed)
+
+
+def check_names(given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse the first name that is not known, and name the nearest that is.
+
+    Raises:
+        InputRefused: there is an unknown name.
+    """
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise InputRefused(f"there is no setting {name}; {hint}")
 
 
 def _check(name: str, value: Any, kind: tuple[type, bool], facts: SettingFacts) -> None:
