@@ -13,7 +13,6 @@ HU = "HU range"
 TISSUES = ("fat", "muscle", "liver", "blood", "lung")
 NOT_DRAWN = ("Gaussian blur", "NL-means", "TV", "strength 0.5", KNOWN, KNOWN_SAMPLE)
 WINDOW = (-160.0, 240.0)
-LUNG_WINDOW = (-1350.0, 150.0)
 HEAD = (
     "| method | PSNR dB | SSIM | RMSE HU | abdomen SSIM | NPS mean frequency, ratio | Fréchet "
     "| largest HU bias | s a slice |\n|---|---|---|---|---|---|---|---|---|\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,20 @@ class Stand:
         setattr(stand_in, name, recorder)
         self.patch.setitem(sys.modules, module, stand_in)
         return recorder
+
+
+@pytest.fixture(scope="session")
+def doubles() -> ModuleType:
+    """The module ``model_double`` of the tests of tasks."""
+    name = "isocenter_tests_model_double_for_cli"
+    path = Path(__file__).parents[1] / "tasks" / "model_double.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

@@ -27,12 +27,11 @@ def test_demo_leaves_what_is_there(invoke: Invoke, tmp_path: Path) -> None:
 
 
 def test_demo_makes_enhances_and_compares_a_phantom_scan(
-    invoke: Invoke, stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, stand: Stand, doubles: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from isocenter.modelpack.ct_enhance.contract import IdentityEnhancer
     from isocenter.physics import ct_phantom as phantom
 
-    stand("isocenter.modelpack.folder", "load_folder", IdentityEnhancer())
+    stand("isocenter.modelpack.folder", "load_folder", doubles.IdentityEnhancer())
     small = partial(phantom.low_dose_phantom, size=160)
     monkeypatch.setattr(phantom, "low_dose_phantom", small)
     monkeypatch.chdir(tmp_path)

@@ -135,8 +135,8 @@ def test_each_command_names_its_own_option_for_a_series(
             "--series",
         ),
         (
-            "isocenter.dicom.reading.open",
-            "open_ct_series",
+            "isocenter.datasets.open_scan",
+            "open_scan",
             ("evaluate", SCAN, SCAN),
             "--reference-series",
         ),

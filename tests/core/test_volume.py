@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import hashlib
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 
-from isocenter.core.volume import Geometry, Volume
+from isocenter.core.volume import Geometry, Volume, digest_of_slices
 
 GEOMETRY = Geometry(shape=(2, 3, 4), spacing_mm=(5.0, 0.8, 0.7), origin_mm=(-10.0, -20.0, 30.0))
 
@@ -46,3 +49,21 @@ def test_refuses_a_mask_of_another_shape() -> None:
     with pytest.raises(ValueError, match="valid mask"):
         Volume(array=array, geometry=GEOMETRY, unit="HU", valid=np.ones((3, 4), bool))
     assert Volume(array=array, geometry=GEOMETRY, unit="HU", valid=array == 0).unit == "HU"
+
+
+def test_a_digest_is_over_geometry_values_and_mask_in_one_go() -> None:
+    """Slices of 12 voxels: their masks do not end at a whole byte."""
+    rng = np.random.default_rng(0)
+    array = rng.normal(size=GEOMETRY.shape).astype(np.float32)
+    valid = rng.random(GEOMETRY.shape) > 0.3
+    volume = Volume(array=array, geometry=GEOMETRY, unit="HU", valid=valid)
+    content = repr((astuple(GEOMETRY), "HU")).encode() + array.tobytes()
+    wanted = hashlib.sha256(content + np.packbits(valid).tobytes()).hexdigest()
+    assert digest_of_slices(volume.slices()) == volume.slices().source_digest() == wanted
+
+
+def test_a_mask_that_leaves_nothing_out_is_as_none() -> None:
+    array = np.zeros(GEOMETRY.shape, np.float32)
+    bare = Volume(array=array, geometry=GEOMETRY, unit="HU")
+    full = Volume(array=array, geometry=GEOMETRY, unit="HU", valid=array == 0)
+    assert bare.slices().source_digest() == full.slices().source_digest()

@@ -20,7 +20,12 @@ from scipy.spatial.transform import Rotation
 from isocenter.core.acquisition import CtAcquisition
 from isocenter.core.errors import InputRefused, OutputRefused, UnreadableInput
 from isocenter.core.volume import Geometry, Vector, Volume
-from isocenter.image.volume_files import is_volume_file, read_volume_file, write_volume_file
+from isocenter.image.volume_files import (
+    is_volume_file,
+    read_volume_file,
+    volume_ending,
+    write_volume_file,
+)
 
 ENDINGS = (".nii", ".nii.gz", ".mha", ".mhd")
 SHAPE = (3, 4, 5)
@@ -100,6 +105,7 @@ def nifti(
 )
 def test_volume_files_are_known_by_their_ending(name: str | Path) -> None:
     assert is_volume_file(name)
+    assert volume_ending(name) == Path(name).name.lower().removeprefix("a.b").removeprefix("a")
 
 
 @pytest.mark.parametrize("name", ["a", "a.gz", "nii", "a.img", "a.dcm", "a.nii.zip"])

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from isocenter.modelpack.ct_enhance.contract import AcceptedScans
+from isocenter.modelpack.ct_enhance.contract import AcceptedScans, Estimate
 
 ANYTHING = (0.0, 1e6)
 
@@ -89,6 +89,47 @@ class ModelDouble:
         self.seeds.append(seed)
         noise = np.random.default_rng(seed).normal(0, 8, estimate.mean_hu.shape)
         return (estimate.mean_hu + noise).astype(np.float32)
+
+
+class IdentityEnhancer:
+    """Leaves every slice as it is: the measure of what the path around a model does to pixels."""
+
+    name = "identity"
+    version = "1"
+    weights_sha256 = "0" * 64
+    context = 1
+    accepted = Accepted()
+
+    def __init__(self) -> None:
+        self.card: dict[str, Any] = {
+            "name": self.name,
+            "intended_use": "Checks of the path around a model.",
+            "limits": ["Changes nothing."],
+        }
+
+    def guess_dose_fraction(self, noise: Any, *, slice_thickness_mm: float | None = None) -> float:
+        return 1.0
+
+    def estimate(
+        self,
+        window_hu: NDArray,
+        *,
+        spacing_mm: tuple[float, float],
+        dose_fraction: float | None = None,
+    ) -> Estimate:
+        middle = window_hu[len(window_hu) // 2]
+        return Estimate(mean_hu=middle, lower_hu=middle, upper_hu=middle)
+
+    def sample(
+        self,
+        window_hu: NDArray,
+        estimate: Estimate,
+        *,
+        spacing_mm: tuple[float, float],
+        steps: int,
+        seed: int,
+    ) -> NDArray:
+        return estimate.mean_hu
 
 
 def unchanged() -> ModelDouble:

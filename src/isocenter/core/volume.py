@@ -139,8 +139,20 @@ class VolumeSlices:
 
     def source_digest(self) -> str:
         """Hexadecimal SHA-256 over values, mask and geometry."""
-        digest = hashlib.sha256(repr((astuple(self.geometry), self.unit)).encode())
-        digest.update(np.ascontiguousarray(self.volume.array, "<f4").tobytes())
-        if self.volume.valid is not None:
-            digest.update(np.packbits(self.volume.valid).tobytes())
-        return digest.hexdigest()
+        return digest_of_slices(self)
+
+
+def digest_of_slices(source: SliceSource) -> str:
+    """Hexadecimal SHA-256 over values, mask (where not all is measured), geometry and unit."""
+    digest = hashlib.sha256(repr((astuple(source.geometry), source.unit)).encode())
+    for index in range(len(source)):
+        digest.update(np.ascontiguousarray(source.values(index), "<f4").tobytes())
+    if not all(source.valid(index).all() for index in range(len(source))):
+        bits = np.zeros(0, bool)
+        for index in range(len(source)):
+            bits = np.concatenate([bits, source.valid(index).ravel()])
+            whole = bits.size // 8 * 8  # what is left over goes before the next slice
+            digest.update(np.packbits(bits[:whole]).tobytes())
+            bits = bits[whole:]
+        digest.update(np.packbits(bits).tobytes())
+    return digest.hexdigest()

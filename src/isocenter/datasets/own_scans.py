@@ -21,12 +21,12 @@ from isocenter.datasets.ct_pairs import TrainingScan
 from isocenter.datasets.ct_scans import training_scan
 from isocenter.datasets.splits import SplitRule, check_parts
 from isocenter.dicom.reading.runs import SeriesRuns, list_runs
+from isocenter.image.volume_files import is_volume_file
 
 _NO_PATIENT = (
     "no Patient ID, so it cannot be told from other patients' scans; give each patient an ID of "
     "their own before training"
 )
-_VOLUME_SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd")
 _MOST_REASONS = 4
 _PSEUDONYM_DIGITS = 12
 _SEEDS_TRIED = 100
@@ -106,7 +106,7 @@ def _count_volume_files(data: Path) -> int:
     names = (
         [data.name] if data.is_file() else (name for _, _, some in os.walk(data) for name in some)
     )
-    return sum(name.lower().endswith(_VOLUME_SUFFIXES) for name in names)
+    return sum(is_volume_file(name) for name in names)
 
 
 def _check_people(found: Sequence[SeriesRuns]) -> None:

@@ -32,8 +32,10 @@ from isocenter.core.outputs import HOUNSFIELD
 from isocenter.core.volume import Geometry, Vector, Volume
 from isocenter.image.ct_values import why_not_hu
 
-NIFTI_ENDINGS = (".nii", ".nii.gz")
+# The longer of two that a name may end with comes first.
+NIFTI_ENDINGS = (".nii.gz", ".nii")
 META_ENDINGS = (".mha", ".mhd")
+VOLUME_ENDINGS = (*NIFTI_ENDINGS, *META_ENDINGS)
 MOST_VOXELS = 2**31
 # A note that both formats carry; ours says the unit.
 _NOTE_KEY = "ITK_FileNotes"
@@ -57,7 +59,13 @@ _SAME_POSITION_MM = 0.1
 
 def is_volume_file(path: str | Path) -> bool:
     """Whether the name is one of a NIfTI or MetaImage file."""
-    return str(path).lower().endswith((*NIFTI_ENDINGS, *META_ENDINGS))
+    return bool(volume_ending(path))
+
+
+def volume_ending(path: str | Path) -> str:
+    """The ending that says which kind of volume file it is; "" where it is none."""
+    name = str(path).lower()
+    return next((ending for ending in VOLUME_ENDINGS if name.endswith(ending)), "")
 
 
 def read_volume_file(

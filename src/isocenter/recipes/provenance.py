@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import isocenter
+from isocenter.core import version
 from isocenter.core.version import __version__
 
 
@@ -14,7 +14,7 @@ def code_commit() -> str:
 
     Where the package does not run from a checkout, its version.
     """
-    root = Path(isocenter.__file__).resolve().parents[2]
+    root = Path(version.__file__).resolve().parents[3]
     if not (root / ".git").exists():
         return f"version {__version__}"
     try:

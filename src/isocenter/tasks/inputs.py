@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
 import numpy as np
 
 from isocenter.core.errors import InputRefused, SeriesChoiceNeeded
-from isocenter.core.volume import SliceSource, Volume
+from isocenter.core.volume import SliceSource, Volume, digest_of_slices
+from isocenter.image.volume_files import VOLUME_ENDINGS, volume_ending
 from isocenter.tasks.task import Reads
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 Input = str | Path | Volume | SliceSource
 
-# The longer of two that a name may end with comes first.
-VOLUME_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd")
 # Results of what lies in memory are written like this.
 DEFAULT_ENDING = VOLUME_ENDINGS[0]
 _READ_FROM_DICOM: dict[str, Literal["CT", "MR"]] = {"CT": "CT", "MR": "MR"}
@@ -112,7 +111,7 @@ def _open_path(reads: Reads, path: str | Path, series: str | None, largest_run: 
     if not str(path):
         raise InputRefused("input and output must be named; an empty name is neither")
     path = Path(path).expanduser()
-    if (ending := _volume_ending(path)) and not path.is_dir():
+    if (ending := volume_ending(path)) and not path.is_dir():
         from isocenter.datasets.open_scan import open_scan
 
         volume = open_scan(path, assumed_unit=reads.unit, series=series)
@@ -128,11 +127,6 @@ def _open_path(reads: Reads, path: str | Path, series: str | None, largest_run: 
     run: Run = "largest" if largest_run else "all"
     source = open_series(path, modality=modality, series=series, run=run)
     return Opened(name=reads.name, source=source, ending="")
-
-
-def _volume_ending(path: Path) -> str:
-    name = path.name.lower()
-    return next((ending for ending in VOLUME_ENDINGS if name.endswith(ending)), "")
 
 
 def _is_source(scan: object) -> TypeGuard[SliceSource]:
@@ -165,10 +159,5 @@ def _check_finite(source: SliceSource) -> None:
 
 
 def _digest(source: SliceSource) -> str:
-    if own := getattr(source, "source_digest", None):
-        return str(own())
-    digest = hashlib.sha256(repr((astuple(source.geometry), source.unit)).encode())
-    for index in range(len(source)):
-        digest.update(np.ascontiguousarray(source.values(index), "<f4").tobytes())
-        digest.update(np.packbits(source.valid(index)).tobytes())
-    return digest.hexdigest()
+    own = getattr(source, "source_digest", None)
+    return digest_of_slices(source) if own is None else str(own())

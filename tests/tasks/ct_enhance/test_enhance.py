@@ -24,7 +24,6 @@ from isocenter.core.errors import OutputRefused, UnsuitableScan
 from isocenter.dicom.reading.open import read_volume
 from isocenter.dicom.writing.parametric_map import ParametricMapWriter
 from isocenter.image.volume_files import read_volume_file, write_volume_file
-from isocenter.modelpack.ct_enhance.contract import IdentityEnhancer
 from isocenter.tasks import run as run_module
 from isocenter.tasks.ct_enhance.enhance import enhance
 
@@ -85,6 +84,7 @@ def test_an_identity_model_returns_every_stored_value(
     empty_report: None,
     write_classic_ct: Make,
     write_enhanced_ct: Make,
+    doubles: Any,
     slope: float,
     intercept: float,
     bits: tuple[int, int],
@@ -108,7 +108,7 @@ def test_an_identity_model_returns_every_stored_value(
         seed=seed,
     )
     result = enhance(
-        written.folder, folder / "out", strength=0.7, model=IdentityEnhancer(), force=True
+        written.folder, folder / "out", strength=0.7, model=doubles.IdentityEnhancer(), force=True
     )
     np.testing.assert_array_equal(stored_by_position(result.series_folder), stored)
 
@@ -383,13 +383,17 @@ def peak_bytes(scan: Path, output: Path, model: Any) -> int:
 
 
 def test_memory_does_not_grow_with_the_series(
-    trunk_on_disk: Trunk, tmp_path: Path, empty_report: None, monkeypatch: pytest.MonkeyPatch
+    trunk_on_disk: Trunk,
+    doubles: Any,
+    tmp_path: Path,
+    empty_report: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Both series are longer than everything that is held back on purpose.
     monkeypatch.setattr("isocenter.tasks.ct_enhance.observations.MOST_OBSERVED_SLICES", 4)
     assert ParametricMapWriter.__init__.__kwdefaults__ is not None
     monkeypatch.setitem(ParametricMapWriter.__init__.__kwdefaults__, "chunk", 4)
-    model = IdentityEnhancer()
+    model = doubles.IdentityEnhancer()
     short, long = (
         trunk_on_disk(tmp_path / f"in{count}", shape=(count, 96, 96), seed=count)
         for count in (8, 24)

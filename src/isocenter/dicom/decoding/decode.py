@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-import isocenter
+from isocenter.core import version
 from isocenter.core.errors import UnreadableInput
 from isocenter.dicom.decoding.worker import PLUGINS, read_message, write_message
 
@@ -116,7 +116,7 @@ class FrameDecoder:
 
 
 def _start_worker() -> subprocess.Popen[bytes]:
-    package_root = str(Path(isocenter.__file__).resolve().parent.parent)
+    package_root = str(Path(version.__file__).resolve().parents[2])
     search_path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return subprocess.Popen(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from isocenter.core.acquisition import Acquisition, CtAcquisition
+from isocenter.core.outputs import HOUNSFIELD
 from isocenter.core.volume import Geometry, SliceSource
 from isocenter.evaluation.ct.hu import TissueChange
 from isocenter.image.ct_noise import ANATOMY_BELOW_PER_MM
@@ -52,8 +53,8 @@ LARGEST_CLIPPED_SHARE = 1e-5
 JUDGED_TISSUES = ("lung", "fat", "muscle", "liver", "blood")
 MARGIN_MM = 12.0
 DETAIL_MM = 110.0
-LUNG = Scale.window("lung window", center=-600, width=1500)
-SOFT_TISSUE = Scale.window("soft-tissue window", center=40, width=400)
+LUNG = Scale.window("lung window", center=-600, width=1500, unit=HOUNSFIELD.name)
+SOFT_TISSUE = Scale.window("soft-tissue window", center=40, width=400, unit=HOUNSFIELD.name)
 
 
 class EnhanceObserver:

@@ -36,7 +36,7 @@ class Scale:
     colors: str = "gray"
 
     @classmethod
-    def window(cls, label: str, *, center: float, width: float, unit: str = "HU") -> Scale:
+    def window(cls, label: str, *, center: float, width: float, unit: str) -> Scale:
         """A display window as radiologists name it."""
         return cls(label=label, low=center - width / 2, high=center + width / 2, unit=unit)
 
