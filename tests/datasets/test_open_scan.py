@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import isocenter
-from isocenter.core.errors import InputRefused, UnreadableInput
+from isocenter.core.errors import InputRefused, UnreadableInput, UnsuitableScan
 from isocenter.core.volume import Volume
 from isocenter.datasets.open_scan import open_scan, read
 from isocenter.image.volume_files import write_volume_file
@@ -92,3 +92,27 @@ def test_a_file_in_another_unit_has_no_circle(tmp_path: Path, series: Path) -> N
         Volume(array=scan.array, geometry=scan.geometry, unit=""), tmp_path / "scan.nii"
     )
     assert read(path).valid is None
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha"])
+def test_a_file_that_a_model_made_says_so_and_is_not_taken_for_a_scan(
+    series: Path, tmp_path: Path, ending: str
+) -> None:
+    path = write_volume_file(read(series), tmp_path / f"made{ending}", synthetic=True)
+    with pytest.raises(UnsuitableScan, match="a model made"):
+        open_scan(path)
+    assert read(path).unit == "HU"
+
+
+def test_spacing_of_no_unit_is_taken_to_be_millimeters_with_a_note(
+    series: Path, tmp_path: Path
+) -> None:
+    path = write_volume_file(read(series), tmp_path / "a.nii")
+    content = bytearray(path.read_bytes())
+    content[123] = 0  # xyzt_units: unknown
+    path.write_bytes(content)
+    with pytest.raises(InputRefused, match="no unit for its spacing"):
+        open_scan(path)
+    scan = open_scan(path, assumed_unit="HU")
+    assert scan.geometry.spacing_mm == pytest.approx(read(series).geometry.spacing_mm)
+    assert any("taken to be mm" in note for note in scan.notes)

@@ -7,12 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from isocenter.core.errors import InputRefused
+from isocenter.core.errors import InputRefused, UnsuitableScan
 from isocenter.core.outputs import HOUNSFIELD
 from isocenter.core.volume import Volume, VolumeSlices
 from isocenter.dicom.reading.ct_padding import measured_pixels
 from isocenter.dicom.reading.open import CtSeries, open_ct_series
-from isocenter.image.volume_files import is_volume_file, read_volume_file, stated_unit
+from isocenter.image.volume_files import (
+    is_synthetic,
+    is_volume_file,
+    read_volume_file,
+    says_length_unit,
+    stated_unit,
+)
 
 
 def read(path: str | Path, *, series: str | None = None, unit: str | None = None) -> Volume:
@@ -46,10 +52,11 @@ def open_scan(
 
     Args:
         path, series, unit: see :func:`read`.
-        assumed_unit: of a volume file that does not say its unit, where ``unit`` is not given; a
-            note of the scan says that it was taken.
+        assumed_unit: of a volume file that does not say its unit, where ``unit`` is not given; its
+            spacing is then taken to be in millimeters, too, where it does not say so. Notes of the
+            scan tell what was assumed.
         largest_run: of a DICOM series, take the largest even run of slices.
-        accept_enhanced: take a DICOM series that a model made.
+        accept_enhanced: take a scan that a model made.
 
     Raises:
         InputRefused: as :func:`read`.
@@ -58,10 +65,7 @@ def open_scan(
     if is_volume_file(place) and not place.is_dir():
         if series is not None:
             raise InputRefused("a volume file holds one scan; leave series out")
-        is_assumed = unit is None and assumed_unit is not None and stated_unit(place) is None
-        volume = read_volume_file(place, unit=assumed_unit if is_assumed else unit)
-        notes = (_assumed(volume.unit),) if is_assumed else ()
-        return FileSlices(_with_mask(volume), notes=notes)
+        return _open_file(place, unit, assumed_unit, accept_enhanced=accept_enhanced)
     if unit not in (None, HOUNSFIELD.name):
         raise InputRefused(f"a CT series is in HU; leave unit out, got {unit!r}")
     return open_ct_series(
@@ -70,6 +74,29 @@ def open_scan(
         run="largest" if largest_run else "all",
         accept_enhanced=accept_enhanced,
     )
+
+
+def _open_file(
+    path: Path, unit: str | None, assumed_unit: str | None, *, accept_enhanced: bool
+) -> FileSlices:
+    if not accept_enhanced and is_synthetic(path):
+        raise UnsuitableScan(
+            "the file says that a model made its values; only images as the scanner made them are "
+            "accepted: give the original scan",
+            reason="already_enhanced",
+        )
+    may_assume = unit is None and assumed_unit is not None
+    is_assumed = may_assume and stated_unit(path) is None
+    in_millimeters = may_assume and not says_length_unit(path)
+    volume = read_volume_file(
+        path,
+        unit=assumed_unit if is_assumed else unit,
+        length_unit="mm" if in_millimeters else None,
+    )
+    notes = [_assumed(volume.unit)] if is_assumed else []
+    if in_millimeters:
+        notes.append("The file does not say in which unit its spacing is; it was taken to be mm.")
+    return FileSlices(_with_mask(volume), notes=tuple(notes))
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ MOST_VOXELS = 2**31
 # A note that both formats carry; ours says the unit.
 _NOTE_KEY = "ITK_FileNotes"
 _UNIT_NOTE = "unit="
+# Stands in the note behind the unit where a model made the values.
+_SYNTHETIC_NOTE = "; synthetic=YES"
 _HEADER_BYTES = 348
 _MOST_OFFSET = 2**24
 _MILLIMETERS = 2
@@ -120,12 +122,40 @@ def stated_unit(path: str | Path) -> str | None:
     if not path.is_file():
         raise UnreadableInput("the volume file does not exist")
     if str(path).lower().endswith(NIFTI_ENDINGS):
-        with _decompressed(path) as stream:
-            return _noted(_nifti_note(stream.read(_HEADER_BYTES)))
+        return _noted(_nifti_note(_nifti_header(path)))
     return _noted(_meta_fields(path).get(_NOTE_KEY, ""))
 
 
-def write_volume_file(volume: Volume, path: str | Path) -> Path:
+def is_synthetic(path: str | Path) -> bool:
+    """Whether a volume file says of itself that a model made its values.
+
+    Raises:
+        UnreadableInput: no such file, or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UnreadableInput("the volume file does not exist")
+    if str(path).lower().endswith(NIFTI_ENDINGS):
+        return _nifti_note(_nifti_header(path)).endswith(_SYNTHETIC_NOTE)
+    return str(_meta_fields(path).get(_NOTE_KEY, "")).endswith(_SYNTHETIC_NOTE)
+
+
+def says_length_unit(path: str | Path) -> bool:
+    """Whether a file says in which unit its spacing is; MetaImage is in millimeters always.
+
+    Raises:
+        UnreadableInput: no such file, or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UnreadableInput("the volume file does not exist")
+    if not str(path).lower().endswith(NIFTI_ENDINGS):
+        return True
+    header = _nifti_header(path)
+    return len(header) < _HEADER_BYTES or header[123] & 7 != 0
+
+
+def write_volume_file(volume: Volume, path: str | Path, *, synthetic: bool = False) -> Path:
     """Write a volume whole or not at all, over what was there.
 
     Values become int16 where all are whole numbers that fit, else float32. The mask of measured
@@ -136,6 +166,7 @@ def write_volume_file(volume: Volume, path: str | Path) -> Path:
         volume: finite values.
         path: .nii, .nii.gz, .mha or .mhd (which has its values in a .raw file beside it); the
             folder exists.
+        synthetic: write into the note that a model made the values.
 
     Raises:
         OutputRefused: another ending, or no such folder.
@@ -151,6 +182,8 @@ def write_volume_file(volume: Volume, path: str | Path) -> Path:
     import SimpleITK
 
     image = simple_itk_image(volume)
+    if synthetic:
+        image.SetMetaData(_NOTE_KEY, image.GetMetaData(_NOTE_KEY) + _SYNTHETIC_NOTE)
     with _files_appearing_whole(path) as temporary:
         SimpleITK.WriteImage(image, str(temporary), useCompression=path.suffix == ".gz")
     return path
@@ -216,6 +249,11 @@ def _read_nifti(path: Path, length_unit: str | None) -> tuple[NDArray, Geometry,
         geometry = _geometry(_nifti_affine(header, order), shape)
         array = _nifti_values(stream, header, order, shape)
     return array, geometry, _nifti_note(header)
+
+
+def _nifti_header(path: Path) -> bytes:
+    with _decompressed(path) as stream:
+        return stream.read(_HEADER_BYTES)
 
 
 def _nifti_note(header: bytes) -> str:
@@ -485,7 +523,9 @@ def _vector(values: NDArray) -> Vector:
 
 
 def _noted(note: str) -> str | None:
-    return note.removeprefix(_UNIT_NOTE).strip() if note.startswith(_UNIT_NOTE) else None
+    if not note.startswith(_UNIT_NOTE):
+        return None
+    return note.removeprefix(_UNIT_NOTE).removesuffix(_SYNTHETIC_NOTE).strip()
 
 
 def _unit(note: str, unit: str | None) -> str:

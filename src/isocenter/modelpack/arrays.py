@@ -31,6 +31,9 @@ _TYPES = (
 
 Plane = Callable[[int], Tensor]
 
+# No scanner has voxels smaller or larger than these.
+PLAUSIBLE_SPACING_MM = (0.02, 100.0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
@@ -309,4 +312,10 @@ def _spacing(spacing_mm: Any) -> tuple[float, ...]:
         )
     if not all(0 < step < np.inf for step in steps):
         raise InputRefused(f"spacing_mm must be positive and finite, got {steps}")
+    low, high = PLAUSIBLE_SPACING_MM
+    if not all(low <= step <= high for step in steps):
+        raise InputRefused(
+            f"spacing_mm must be in millimeters and from {low:g} to {high:g}, got {steps}; meters "
+            "and centimeters must be converted"
+        )
     return steps

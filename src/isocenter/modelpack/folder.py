@@ -170,6 +170,8 @@ def verify(folder: str | Path) -> str:
             a link that leads out of the folder.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise ModelRefused("there is no such model folder; name a folder made by `isocenter train`")
     listing = folder / CHECKSUMS
     if not listing.is_file():
         raise ModelRefused(

@@ -216,4 +216,4 @@ class _VolumeFileWriter:
         from isocenter.image.volume_files import write_volume_file
 
         volume = Volume(array=self._array, geometry=self.geometry, unit=self.unit)
-        return [write_volume_file(volume, self.path)]
+        return [write_volume_file(volume, self.path, synthetic=True)]

@@ -483,3 +483,25 @@ def test_a_gpu_answers_where_the_input_is(
     after.sum().backward()
     assert leaf.grad is not None
     assert bool(torch.isfinite(leaf.grad).all())
+
+
+def test_a_whole_slice_without_a_value_below_zero_is_stored_values(model: CtEnhancer) -> None:
+    stored = np.abs(np.random.default_rng(0).normal(1000, 300, (64, 64))).astype(np.float32)
+    with pytest.raises(InputRefused, match="rescale slope and intercept"):
+        model(stored, spacing_mm=(5.0, 5.0))
+    model(stored, spacing_mm=(1.0, 1.0))  # a patch may hold no air
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "words"),
+    [
+        ((0.005, 0.0007, 0.0007), "meters"),
+        ((0.7, 0.7, 5.0), "axes of the array"),
+        ((5, 1e-9, 1e-9), "meters"),
+    ],
+)
+def test_spacing_in_another_unit_or_order_is_refused(
+    model: CtEnhancer, scan: NDArray, spacing_mm: tuple[float, ...], words: str
+) -> None:
+    with pytest.raises(InputRefused, match=words):
+        model(scan, spacing_mm=spacing_mm)

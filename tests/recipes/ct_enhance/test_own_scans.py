@@ -313,3 +313,14 @@ def test_a_collection_with_an_index_gets_the_shipped_recipe(tmp_path: Path) -> N
     assert recipe_for(tmp_path) == ct_enhance()
     with pytest.raises(InputRefused, match="0 patients"):
         train(ct_enhance(), tmp_path, tmp_path / "out")
+
+
+def test_a_run_that_is_not_gone_on_with_keeps_its_index(data: Path, tmp_path: Path) -> None:
+    """The index says who was kept out for judging; a refusal must not change that."""
+    output = tmp_path / "out"
+    collected(data, output)
+    (output / "run.json").write_text("{}")
+    index = (output / "index.json").read_text()
+    with pytest.raises(InputRefused, match="too few"):
+        collected(data, output, **{"split.seed": "12345"})
+    assert (output / "index.json").read_text() == index

@@ -26,6 +26,10 @@ from isocenter.modelpack.ct_enhance.contract import AIR_HU, LOWEST_HU
 from isocenter.modelpack.ct_enhance.judged import JudgedSlice, JudgesSlices
 
 NUM_MEASURED_SLICES = 5
+# A field of view this wide holds air or fat, and thus values below zero.
+_LEAST_WHOLE_MM = 250.0
+# Beyond this a pixel is no pixel of a CT, but spacing in another order.
+_MOST_UNEVEN_PIXEL = 2.0
 # How much of the direction of the slices must run from head to foot.
 _LEAST_ALONG_PATIENT = 0.7
 
@@ -269,6 +273,12 @@ def _check_kind(images: Images) -> None:
 
 def _check_values(scan: Scan) -> None:
     """Refuse what cannot be HU, before any work: all slices in memory, else a few."""
+    row_mm, column_mm = scan.spacing_mm
+    if max(row_mm, column_mm) > _MOST_UNEVEN_PIXEL * min(row_mm, column_mm):
+        raise InputRefused(
+            f"pixels of {row_mm:g} x {column_mm:g} mm are none of a CT; spacing_mm is (row, "
+            "column) or (slice, row, column), as the axes of the array are"
+        )
     few = spread_evenly(scan.num_slices, NUM_MEASURED_SLICES)
     looked_at = []
     for index in range(scan.num_slices) if scan.in_memory else few:
@@ -283,7 +293,10 @@ def _check_values(scan: Scan) -> None:
             looked_at.append(np.array([low, high]))
             if index in few:
                 looked_at.append(measured.double().cpu().numpy())
-    reason = why_not_hu(np.concatenate(looked_at)) if looked_at else ""
+    rows, columns = scan.values(0).shape
+    sides_mm = rows * scan.spacing_mm[0], columns * scan.spacing_mm[1]
+    is_whole = min(sides_mm) >= _LEAST_WHOLE_MM
+    reason = why_not_hu(np.concatenate(looked_at), whole_scan=is_whole) if looked_at else ""
     if reason:
         raise InputRefused(f"the values are no HU: {reason}; give HU, where air is about -1000")
 

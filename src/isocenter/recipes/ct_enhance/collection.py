@@ -20,6 +20,7 @@ from isocenter.recipes.ct_enhance.configuration import CtEnhanceRecipe
 from isocenter.recipes.ct_enhance.stages import Parts
 from isocenter.training.processes import is_main_process, wait_for_all
 
+RUN = "run.json"
 INDEX, KEY = "index.json", "patients.key"
 
 
@@ -76,7 +77,7 @@ def gather(recipe: CtEnhanceRecipe, data: Path, output: Path, *, say: Say) -> Co
         key=lambda: _key(output),
         say=say,
     )
-    if is_main_process():
+    if is_main_process() and not (output / RUN).exists():  # a run that goes on keeps its index
         write_json(output / INDEX, {"made_by": f"isocenter {__version__}", **own.index})
     if own.refusal is not None:
         raise own.refusal

@@ -50,14 +50,16 @@ def pack(
     )
     doses = recipe.calibration.doses
     say(f"calibrating: {len(collection.parts['calibration'])} scans at {len(doses)} lower doses")
-    cases = list(
-        simulated_cases(
-            collection.parts["calibration"],
-            dose_fractions=doses,
-            seed=derived_seed(recipe.seed, "calibration"),
-            context=recipe.pairs.context,
-        )
-    )
+    cases: list[DoseCase] = []
+    for case in simulated_cases(
+        collection.parts["calibration"],
+        dose_fractions=doses,
+        seed=derived_seed(recipe.seed, "calibration"),
+        context=recipe.pairs.context,
+    ):
+        cases.append(case)
+        if len(cases) % len(doses) == 0:
+            say(f"calibrating: {len(cases)} cases simulated")
     model.mean.network.limit_features(recipe.limit_margin * largest_features(model, cases))
     model.calibration = calibrate(model, cases, recipe.calibration)
     shutil.rmtree(folder, ignore_errors=True)

@@ -19,7 +19,7 @@ from isocenter.core.errors import InputRefused, OutputRefused
 from isocenter.core.files import write_json
 from isocenter.core.progress import Say, say_nothing
 from isocenter.datasets.index import has_index
-from isocenter.recipes.ct_enhance.collection import Collection, gather
+from isocenter.recipes.ct_enhance.collection import RUN, Collection, gather
 from isocenter.recipes.ct_enhance.configuration import (
     CALIBRATION_PATIENTS,
     MODEL_VERSION,
@@ -33,7 +33,7 @@ from isocenter.recipes.ct_enhance.pack import pack
 from isocenter.recipes.ct_enhance.stages import fit_mean, fit_texture
 from isocenter.training.processes import is_main_process, wait_for_all
 
-RUN, MODEL = "run.json", "model"
+MODEL = "model"
 # A run may go on with other values of these: they change no weight.
 _HARMLESS = ("workers", "log_every", "checkpoint_every")
 
