@@ -12,13 +12,7 @@ from isocenter.core.outputs import HOUNSFIELD
 from isocenter.core.volume import Volume, VolumeSlices
 from isocenter.dicom.reading.ct_padding import measured_pixels
 from isocenter.dicom.reading.open import CtSeries, open_ct_series
-from isocenter.image.volume_files import (
-    is_synthetic,
-    is_volume_file,
-    read_volume_file,
-    says_length_unit,
-    stated_unit,
-)
+from isocenter.image.volume_files import is_volume_file, read_volume_file, stated
 
 
 def read(path: str | Path, *, series: str | None = None, unit: str | None = None) -> Volume:
@@ -79,15 +73,16 @@ def open_scan(
 def _open_file(
     path: Path, unit: str | None, assumed_unit: str | None, *, accept_enhanced: bool
 ) -> FileSlices:
-    if not accept_enhanced and is_synthetic(path):
+    says = stated(path)
+    if not accept_enhanced and says.synthetic:
         raise UnsuitableScan(
             "the file says that a model made its values; only images as the scanner made them are "
             "accepted: give the original scan",
             reason="already_enhanced",
         )
     may_assume = unit is None and assumed_unit is not None
-    is_assumed = may_assume and stated_unit(path) is None
-    in_millimeters = may_assume and not says_length_unit(path)
+    is_assumed = may_assume and says.unit is None
+    in_millimeters = may_assume and not says.length_unit
     volume = read_volume_file(
         path,
         unit=assumed_unit if is_assumed else unit,

@@ -19,6 +19,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -112,8 +113,23 @@ def read_volume_file(
     )
 
 
-def stated_unit(path: str | Path) -> str | None:
-    """The unit that stands in the header of a volume file; None where the file does not say.
+@dataclass(frozen=True, kw_only=True)
+class Stated:
+    """What the header of a volume file says of its values.
+
+    Attributes:
+        unit: what the numbers mean; None where the file does not say.
+        synthetic: a model made the values.
+        length_unit: the file says in which unit its spacing is, as MetaImage always does.
+    """
+
+    unit: str | None
+    synthetic: bool
+    length_unit: bool
+
+
+def stated(path: str | Path) -> Stated:
+    """What a volume file says of its values, without reading them.
 
     Raises:
         UnreadableInput: no such file, or damaged.
@@ -122,37 +138,15 @@ def stated_unit(path: str | Path) -> str | None:
     if not path.is_file():
         raise UnreadableInput("the volume file does not exist")
     if str(path).lower().endswith(NIFTI_ENDINGS):
-        return _noted(_nifti_note(_nifti_header(path)))
-    return _noted(_meta_fields(path).get(_NOTE_KEY, ""))
-
-
-def is_synthetic(path: str | Path) -> bool:
-    """Whether a volume file says of itself that a model made its values.
-
-    Raises:
-        UnreadableInput: no such file, or damaged.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UnreadableInput("the volume file does not exist")
-    if str(path).lower().endswith(NIFTI_ENDINGS):
-        return _nifti_note(_nifti_header(path)).endswith(_SYNTHETIC_NOTE)
-    return str(_meta_fields(path).get(_NOTE_KEY, "")).endswith(_SYNTHETIC_NOTE)
-
-
-def says_length_unit(path: str | Path) -> bool:
-    """Whether a file says in which unit its spacing is; MetaImage is in millimeters always.
-
-    Raises:
-        UnreadableInput: no such file, or damaged.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UnreadableInput("the volume file does not exist")
-    if not str(path).lower().endswith(NIFTI_ENDINGS):
-        return True
-    header = _nifti_header(path)
-    return len(header) < _HEADER_BYTES or header[123] & 7 != 0
+        with _decompressed(path) as stream:
+            header = stream.read(_HEADER_BYTES)
+        note = _nifti_note(header)
+        length_unit = len(header) < _HEADER_BYTES or header[123] & 7 != 0
+    else:
+        note, length_unit = _meta_fields(path).get(_NOTE_KEY, ""), True
+    return Stated(
+        unit=_noted(note), synthetic=note.endswith(_SYNTHETIC_NOTE), length_unit=length_unit
+    )
 
 
 def write_volume_file(volume: Volume, path: str | Path, *, synthetic: bool = False) -> Path:
@@ -249,11 +243,6 @@ def _read_nifti(path: Path, length_unit: str | None) -> tuple[NDArray, Geometry,
         geometry = _geometry(_nifti_affine(header, order), shape)
         array = _nifti_values(stream, header, order, shape)
     return array, geometry, _nifti_note(header)
-
-
-def _nifti_header(path: Path) -> bytes:
-    with _decompressed(path) as stream:
-        return stream.read(_HEADER_BYTES)
 
 
 def _nifti_note(header: bytes) -> str:
