@@ -18,7 +18,7 @@ PARTIAL = re.compile(r"\.partial-[0-9a-f]{8}")
 
 
 def part_of(path: Path) -> Path:
-    """Where a file grows until it is whole: hidden, beside it, without its ending."""
+    """Where a file grows until it is whole: hidden, beside it, with an ending more."""
     return path.with_name(f".{path.name}.part")
 
 
