@@ -24,7 +24,6 @@ from isocenter.tasks.result_folder import (
     earlier_result,
     only_run_for,
     write_record,
-    writing_to,
 )
 from isocenter.tasks.settings import S
 from isocenter.tasks.sinks import ObserverSink, Place, ProgressSink, Sink
@@ -162,7 +161,7 @@ def run(
         if earlier := earlier_result(final, prepared.record.digest()):
             record = _stored_record(earlier["record"])
             return _result(final, task.outputs, record, prepared.notes, already_there=True)
-        with appearing_at_once(final) as partial, writing_to(final):
+        with appearing_at_once(final) as partial:
             _write(prepared, partial, progress or silent)
     return _result(final, task.outputs, prepared.record, prepared.notes)
 
