@@ -76,7 +76,7 @@ def read_settings_file(path: Path) -> dict[str, object]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputRefused("the settings file cannot be read as text; name a TOML file") from error
     try:
-        return dict(_flat(tomllib.loads(text), ""))
+        return dict(flat(tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:
         raise InputRefused(f"the settings file is not TOML: {error}") from error
 
@@ -91,10 +91,11 @@ def setting_names(settings: object, before: str = "") -> Iterator[str]:
             yield before + one.name
 
 
-def _flat(table: Mapping[str, Any], before: str) -> Iterator[tuple[str, object]]:
+def flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """The single values of nested mappings by dotted name, such as ("mean.steps", 500)."""
     for name, value in table.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{before}{name}.")
+            yield from flat(value, f"{before}{name}.")
         else:
             yield before + name, value
 

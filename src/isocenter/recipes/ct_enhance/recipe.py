@@ -7,7 +7,7 @@ calibrated on patients of its own, and all is packed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused, OutputRefused
 from isocenter.core.files import write_json
 from isocenter.core.progress import Say, say_nothing
+from isocenter.core.settings import flat
 from isocenter.datasets.index import has_index
 from isocenter.recipes.ct_enhance.collection import RUN, Collection, gather
 from isocenter.recipes.ct_enhance.configuration import (
@@ -118,7 +119,7 @@ def _begin_run(recipe: CtEnhanceRecipe, collection: Collection, output: Path) ->
 
 
 def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    old, new = (dict(_flat(one["recipe"])) for one in (before, now))
+    old, new = (dict(flat(one["recipe"])) for one in (before, now))
     changed = sorted(
         name
         for name in old.keys() | new.keys()
@@ -134,14 +135,6 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             "the scans are not those that the run in the output folder was begun with; give the "
             "same data folder, or begin anew in another folder"
         )
-
-
-def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield before + name, value
 
 
 __all__ = [
