@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
@@ -23,7 +23,6 @@ Input = str | Path | Volume | SliceSource
 
 # Results of what lies in memory are written like this.
 DEFAULT_ENDING = VOLUME_ENDINGS[0]
-_READ_FROM_DICOM: dict[str, Literal["CT", "MR"]] = {"CT": "CT", "MR": "MR"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,16 +115,15 @@ def _open_path(reads: Reads, path: str | Path, series: str | None, largest_run: 
 
         volume = open_scan(path, assumed_unit=reads.unit, series=series)
         return Opened(name=reads.name, source=volume, ending=ending)
-    modality = _READ_FROM_DICOM.get(reads.modality)
-    if modality is None:
+    from isocenter.dicom.reading.open import is_read, open_series
+
+    if not is_read(reads.modality):
         raise InputRefused(
             f"{reads.modality or 'such'} series are not read from DICOM; give a volume file "
             f"({', '.join(VOLUME_ENDINGS)})"
         )
-    from isocenter.dicom.reading.open import open_series
-
     run: Run = "largest" if largest_run else "all"
-    source = open_series(path, modality=modality, series=series, run=run)
+    source = open_series(path, modality=reads.modality, series=series, run=run)
     return Opened(name=reads.name, source=source, ending="")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from isocenter.core.volume import Volume
 from isocenter.dicom.reading.ct_rules import CT_SERIES
@@ -15,6 +15,11 @@ from isocenter.dicom.reading.series import ImageSeries
 Run = Literal["all", "largest"]
 Modality = Literal["CT", "MR"]
 _KINDS = {"CT": (CT_SERIES, CtSeries), "MR": (MR_SERIES, ImageSeries)}
+
+
+def is_read(modality: str) -> TypeGuard[Modality]:
+    """Whether series of a modality can be opened."""
+    return modality in _KINDS
 
 
 def find_series(path: str | Path, *, modality: Modality = "CT") -> list[SeriesSummary]:
@@ -55,7 +60,7 @@ def open_series(
         UnsuitableScan: what is there breaks a rule; ``reason`` names it.
         SeriesChoiceNeeded: several series fit.
     """
-    if modality not in _KINDS:
+    if not is_read(modality):
         raise ValueError(f"modality must be one of {', '.join(_KINDS)}, got {modality!r}")
     if run not in ("all", "largest"):
         raise ValueError(f'run must be "all" or "largest", got {run!r}')
@@ -113,6 +118,7 @@ __all__ = [
     "ImageSeries",
     "SeriesSummary",
     "find_series",
+    "is_read",
     "open_ct_series",
     "open_series",
     "read_volume",
