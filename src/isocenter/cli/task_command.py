@@ -26,7 +26,7 @@ _COMMON: dict[str, tuple[Any, Any]] = {
             bool,
             typer.Option(
                 "--force",
-                help="Go on outside what the model was trained for; the warning is written into "
+                help="Go on outside what the task was checked for; the warning is written into "
                 "report and DICOM.",
             ),
         ],

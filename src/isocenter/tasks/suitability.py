@@ -70,10 +70,10 @@ def refuse_unsuitable(suitability: Suitability, *, force: bool = False) -> None:
         return
     lines = "\n".join(f"  - {warning}" for warning in suitability.warnings)
     raise UnsuitableScan(
-        "This scan is outside what the model was trained and checked for:\n"
+        "This scan is outside what the task was made and checked for:\n"
         f"{lines}\n"
         "With force (--force) the run goes on, and these lines are written into the report and "
-        "into every DICOM object. Outside its range a model may blur or invent structure.",
+        "into every DICOM object. Outside its range a result may blur or invent structure.",
         reason=suitability.broken[0].rule,
         can_be_forced=True,
     )
