@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.ct_enhance.plain import PlainRegressor
 from isocenter.core.seeds import derived_seed
-from isocenter.modelpack.ct_enhance.contract import Estimate
+from isocenter.modelpack.ct_enhance.contract import LESION_CONTRAST, Estimate
 from isocenter.modelpack.ct_enhance.model import CtEnhancer
 
 Result = TypeVar("Result")
@@ -22,6 +22,7 @@ STEPS = 4
 PLAIN = "plain regressor"
 MEAN = "mean (strength 0)"
 KNOWN = "mean, dose given"
+LEAST = "mean, lesion contrast 0"
 MEDIUM = "strength 0.5"
 SAMPLE = "strength 1"
 KNOWN_SAMPLE = "strength 1, dose given"
@@ -49,11 +50,17 @@ def our_images(
 ) -> OurImages:
     """The mean, the two strengths that take a sample, and the plain regressor if it is there.
 
-    All rest on the guessed dose fraction; a second mean and sample are told the true one.
+    All rest on the guessed dose fraction; a second mean and sample are told the true one. A third
+    mean gives no contrast of lesions back.
     """
 
-    def estimate_at(fraction: float) -> Estimate:
-        return model.estimate(window_hu, spacing_mm=spacing_mm, dose_fraction=fraction)
+    def estimate_at(fraction: float, lesion_contrast: float = LESION_CONTRAST) -> Estimate:
+        return model.estimate(
+            window_hu,
+            spacing_mm=spacing_mm,
+            dose_fraction=fraction,
+            lesion_contrast=lesion_contrast,
+        )
 
     def sample_from(estimate: Estimate) -> NDArray:
         return model.sample(
@@ -72,11 +79,12 @@ def our_images(
     images = {
         MEAN: mean,
         KNOWN: told.mean_hu,
+        LEAST: estimate_at(guessed_fraction, 0.0).mean_hu,
         MEDIUM: mean + 0.5 * (sample - mean),
         SAMPLE: sample,
         KNOWN_SAMPLE: sample_from(told),
     }
-    seconds = {MEAN: mean_seconds, KNOWN: mean_seconds} | dict.fromkeys(
+    seconds = dict.fromkeys((MEAN, KNOWN, LEAST), mean_seconds) | dict.fromkeys(
         (MEDIUM, SAMPLE, KNOWN_SAMPLE), both
     )
     if plain is not None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from benchmarks.ct_enhance.ours import KNOWN, KNOWN_SAMPLE
+from benchmarks.ct_enhance.ours import KNOWN, KNOWN_SAMPLE, LEAST
 
 HU = "HU range"
 TISSUES = ("fat", "muscle", "liver", "blood", "lung")
-NOT_DRAWN = ("Gaussian blur", "NL-means", "TV", "strength 0.5", KNOWN, KNOWN_SAMPLE)
+NOT_DRAWN = ("Gaussian blur", "NL-means", "TV", "strength 0.5", KNOWN, KNOWN_SAMPLE, LEAST)
 WINDOW = (-160.0, 240.0)
 HEAD = (
     "| method | PSNR dB | SSIM | RMSE HU | abdomen SSIM | NPS mean frequency, ratio | Fréchet "

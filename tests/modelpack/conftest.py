@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from isocenter.diffusion.bridge import MeanBridgeScheduler
-from isocenter.modelpack.ct_enhance.calibration import CLASSES, Calibration
+from isocenter.modelpack.ct_enhance.calibration import CLASSES, Calibration, Factors
 from isocenter.modelpack.ct_enhance.contract import AcceptedScans
 from isocenter.modelpack.ct_enhance.dose_prior import DosePrior
 from isocenter.modelpack.ct_enhance.mean import CtMeanModel
@@ -37,10 +37,15 @@ def draw_weights(module: nn.Module, *, scale: float, seed: int) -> None:
 
 def flat_calibration(factor: float, **factors: float) -> Calibration:
     """The same factor everywhere but for the classes named."""
-    table: dict[str, tuple[float, ...]] = {
-        name: (factors.get(name, factor),) * 2 for name in CLASSES
-    }
-    return Calibration(coverage=0.9, noise_hu=(10.0, 100.0), below=table, above=table, patients=4)
+    table: dict[str, Factors] = {name: ((factors.get(name, factor),) * 2,) * 2 for name in CLASSES}
+    return Calibration(
+        coverage=0.9,
+        noise_hu=(10.0, 100.0),
+        frequency_per_mm=(0.2, 0.5),
+        below=table,
+        above=table,
+        patients=4,
+    )
 
 
 @pytest.fixture

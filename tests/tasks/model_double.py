@@ -60,12 +60,18 @@ class ModelDouble:
         self.guessed_from.append((noise.level_hu, slice_thickness_mm))
         return 0.31
 
+    def dose_range(
+        self, noise: Any, *, slice_thickness_mm: float | None = None
+    ) -> tuple[float, float]:
+        return 0.12, 0.58
+
     def estimate(
         self,
         window_hu: NDArray,
         *,
         spacing_mm: tuple[float, float],
         dose_fraction: float | None = None,
+        lesion_contrast: float = 0.5,
     ) -> Any:
         self.dose_fractions.append(dose_fraction)
         self.windows.append(window_hu.copy())
@@ -110,12 +116,18 @@ class IdentityEnhancer:
     def guess_dose_fraction(self, noise: Any, *, slice_thickness_mm: float | None = None) -> float:
         return 1.0
 
+    def dose_range(
+        self, noise: Any, *, slice_thickness_mm: float | None = None
+    ) -> tuple[float, float]:
+        return 0.5, 1.0
+
     def estimate(
         self,
         window_hu: NDArray,
         *,
         spacing_mm: tuple[float, float],
         dose_fraction: float | None = None,
+        lesion_contrast: float = 0.5,
     ) -> Estimate:
         middle = window_hu[len(window_hu) // 2]
         return Estimate(mean_hu=middle, lower_hu=middle, upper_hu=middle)

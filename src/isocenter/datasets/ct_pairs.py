@@ -93,6 +93,7 @@ class PairSettings:
         as_it_is_below_hu: scans with more noise than this are never taken as they are.
         dose_fraction: range, drawn evenly on a logarithmic scale.
         blobs: share of pairs with small lesions of known shape put into the anatomy.
+        faint: share of the lesions in soft tissue whose contrast is 8 to 35 HU, not 10 to 80.
         quiet_zoom, noisy_zoom: range by which anatomy is shrunk, and that of scans with more noise
             than ``noisy_above_hu``, which only strong shrinking makes quiet.
         thin_mm: slices no farther apart than this are averaged in threes, as if they were one of
@@ -110,6 +111,7 @@ class PairSettings:
     as_it_is_below_hu: float = 30.0
     dose_fraction: tuple[float, float] = (0.08, 0.6)
     blobs: float = 0.4
+    faint: float = 0.0
     quiet_zoom: tuple[float, float] = (0.5, 0.85)
     noisy_zoom: tuple[float, float] = (0.4, 0.55)
     noisy_above_hu: float = 12.0
@@ -125,7 +127,7 @@ class PairSettings:
         check_range("quiet_noise_hu", self.quiet_noise_hu, may_be_one=True)
         for name in ("as_it_is_below_hu", "noisy_above_hu", "thin_mm"):
             check_least(name, getattr(self, name), 0)
-        for name in ("quiet_base", "own_texture", "single_slice", "blobs", "sharpened"):
+        for name in ("quiet_base", "own_texture", "single_slice", "blobs", "faint", "sharpened"):
             check_share(name, getattr(self, name))
 
 
@@ -206,7 +208,7 @@ class CtPairs(Dataset):
         anatomy, variance = self._crop(rng, scan_index, index, slices, crop, zoom)
         lesion = torch.zeros_like(anatomy)
         if rng.random() < settings.blobs:
-            blobs = random_blobs(anatomy, rng)
+            blobs = random_blobs(anatomy, rng, faint=settings.faint)
             anatomy = anatomy + blobs
             lesion = (blobs.abs() > _LESION_HU).float()
         texture = self._texture(rng, scan_index, quiet)
@@ -353,10 +355,15 @@ def _sharpened(anatomy: Tensor, rng: np.random.Generator) -> Tensor:
     return anatomy + rng.uniform(0.2, 1.2) * (anatomy - torch.from_numpy(blurred))
 
 
-def random_blobs(anatomy: Tensor, rng: np.random.Generator) -> Tensor:
+def random_blobs(anatomy: Tensor, rng: np.random.Generator, *, faint: float = 0.0) -> Tensor:
     """Small soft-edged lesions to add: (slice, row, column) HU, zero elsewhere.
 
     Faint in soft tissue, dense in lung; 3 to 20 pixels wide, continuing into neighbouring slices.
+
+    Args:
+        anatomy: (slice, row, column) HU.
+        rng: draws number, places, sizes and contrasts.
+        faint: share of those in soft tissue that are very faint.
     """
     slices, rows, columns = anatomy.shape
     added = np.zeros(anatomy.shape, np.float32)
@@ -370,7 +377,8 @@ def random_blobs(anatomy: Tensor, rng: np.random.Generator) -> Tensor:
         if place < -500:
             contrast = rng.uniform(150, 900)
         elif place < 300:
-            contrast = rng.uniform(10, 80) * rng.choice([-1, 1])
+            limits = (8, 35) if faint and rng.random() < faint else (10, 80)
+            contrast = rng.uniform(*limits) * rng.choice([-1, 1])
         else:
             continue
         edge = rng.uniform(0.4, 1.5)

@@ -5,7 +5,13 @@ import torch
 from torch import Tensor, nn
 
 from isocenter.image.ct_noise import noise_level_maps
-from isocenter.modelpack.ct_enhance.mean import HU_SCALE, CtMeanModel, level_map, padded
+from isocenter.modelpack.ct_enhance.mean import (
+    HU_SCALE,
+    NUM_ANSWERS,
+    CtMeanModel,
+    level_map,
+    padded,
+)
 
 
 def window(*shape: int, context: int = 1, seed: int = 0) -> Tensor:
@@ -40,7 +46,7 @@ class ShrinkingNetwork(nn.Module):
     def forward(self, images: Tensor, log_bands: Tensor) -> Tensor:
         middle = HU_SCALE * images[:, :1]
         change = (self.share - 1) * middle / level_map(noise_level_maps(middle), middle.shape[-2:])
-        return torch.cat([change, torch.zeros_like(change), torch.zeros_like(change)], dim=1)
+        return torch.cat([change, *[torch.zeros_like(change)] * (NUM_ANSWERS - 1)], dim=1)
 
 
 @pytest.mark.parametrize("shape", [(64, 48), (130, 117), (17, 33)])
@@ -67,8 +73,37 @@ def test_the_mean_adds_the_standard_doses_share_of_the_noise(shape: tuple[int, i
     removed = image[:, 1:2] - estimate.anatomy
     assert removed.abs().mean() > 0.1
     assert torch.equal(estimate.mean, estimate.anatomy + fraction.view(2, 1, 1, 1) * removed)
-    for name in ("anatomy", "below", "above", "level", "log_bands"):
+    for name in ("anatomy", "noise", "level", "log_bands"):
         assert torch.equal(getattr(estimate, name), getattr(without, name))
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 1.0])
+def test_the_interval_holds_the_anatomys_error_and_the_noise_that_is_not_told(
+    fraction: float,
+) -> None:
+    """A share 1 - f of the one, f (1 - f) of the variance of the other; nothing at the dose."""
+    model, image = drawn_model(), window(33, 50)
+    found, without = model(image, torch.full((2,), fraction)), model(image)
+    untold = fraction * (1 - fraction) * (1.645 * without.noise).square()
+    for name in ("below", "above"):
+        error = (1 - fraction) * getattr(without, name)
+        wanted = (error.square() + untold).sqrt()
+        assert torch.allclose(getattr(found, name), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_untold_noise_is_what_the_standard_dose_adds_to_its_best_estimate() -> None:
+    """Known anatomy: standard minus share times input has that variance."""
+    fraction, standard_hu = 0.25, 10.0
+    generator = torch.Generator().manual_seed(2)
+    standard, further = (
+        hu * torch.randn(200_000, generator=generator)
+        for hu in (standard_hu, standard_hu * (1 / fraction - 1) ** 0.5)
+    )
+    left = standard - fraction * (standard + further)
+    noise_hu = standard_hu / fraction**0.5
+    assert left.std().item() == pytest.approx(
+        noise_hu * (fraction * (1 - fraction)) ** 0.5, rel=0.01
+    )
 
 
 def test_without_a_fraction_the_mean_is_the_anatomy() -> None:

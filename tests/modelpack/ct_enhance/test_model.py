@@ -12,6 +12,7 @@ from isocenter.image.ct_noise import NoiseMeasure, measure_noise
 from isocenter.modelpack.ct_enhance.calibration import CLASSES, Calibration, tissue_classes
 from isocenter.modelpack.ct_enhance.contract import Estimate
 from isocenter.modelpack.ct_enhance.dose_prior import DosePrior
+from isocenter.modelpack.ct_enhance.mean import MeanAndSpread
 from isocenter.modelpack.ct_enhance.model import CtEnhancer, without_pixel_grid
 
 SPACING_MM = (0.8, 0.8)
@@ -70,8 +71,8 @@ def test_the_interval_is_never_narrower_than_what_was_calibrated(
     model = build_enhancer(scale=0, calibration=calibration(3.0))
     with torch.no_grad():
         assert model.mean.network.head.bias is not None
-        model.mean.network.head.bias[4:] = -20.0  # a spread of nothing
-    raw, _ = model.raw_estimate(window_hu, spacing_mm=SPACING_MM)
+        model.mean.network.head.bias[4:] = -20.0  # a spread and a noise of nothing
+    raw = raw_of(model, window_hu)
     estimate = judge(model, window_hu)
     assert max(raw.below.max().item(), raw.above.max().item()) < 0.01
     assert np.allclose(estimate.mean_hu - estimate.lower_hu, 1.5, atol=1e-3)
@@ -94,25 +95,33 @@ def test_the_interval_shows_no_pattern_of_the_network(
     with torch.no_grad():  # the four places of a pixel-shuffle answer unlike spreads
         assert model.mean.network.head.bias is not None
         model.mean.network.head.bias[4:8] = torch.tensor([0.0, 1.0, 2.0, 3.0])
-    raw, _ = model.raw_estimate(window_hu, spacing_mm=SPACING_MM)
+    raw = raw_of(model, window_hu)
     ratio = (raw.below / raw.level)[0, 0, 1:-1, 1:-1]
     assert ratio.std() / ratio.mean() < 0.01
+
+
+def raw_of(
+    model: CtEnhancer, window_hu: NDArray, *, dose_fraction: float | None = None
+) -> MeanAndSpread:
+    estimate = model.estimate(window_hu, spacing_mm=SPACING_MM, dose_fraction=dose_fraction)
+    raw: MeanAndSpread = estimate.state.raw
+    return raw
 
 
 def test_the_mean_holds_the_share_of_noise_that_the_dose_prior_expects(
     build_enhancer: Build, window_hu: NDArray
 ) -> None:
     model = build_enhancer()
-    raw, noise = model.raw_estimate(window_hu, spacing_mm=SPACING_MM)
-    assert noise == measure_noise(window_hu[1], spacing_mm=SPACING_MM)
+    raw, noise = raw_of(model, window_hu), measure_noise(window_hu[1], spacing_mm=SPACING_MM)
     guess = model.guess_dose_fraction(noise)
-    assert guess == model.dose_prior.expected_fraction(
+    assert guess == model.dose_prior.likely_fraction(
         noise.level_hu, noise.mean_frequency_per_mm, None
     )
     middle = torch.from_numpy(window_hu[None, 1:2])
     assert not torch.allclose(raw.anatomy, middle)
     assert torch.allclose(raw.mean, raw.anatomy + guess * (middle - raw.anatomy), atol=1e-3)
-    assert np.array_equal(judge(model, window_hu).mean_hu, raw.mean[0, 0])
+    plain = model.estimate(window_hu, spacing_mm=SPACING_MM, lesion_contrast=0)
+    assert np.array_equal(plain.mean_hu, raw.mean[0, 0])
 
 
 @pytest.mark.parametrize("fraction", [0.1, 1.0])
@@ -120,10 +129,12 @@ def test_a_dose_that_is_given_takes_the_place_of_the_guess(
     build_enhancer: Build, window_hu: NDArray, fraction: float
 ) -> None:
     model = build_enhancer()
-    raw, _ = model.raw_estimate(window_hu, spacing_mm=SPACING_MM, dose_fraction=fraction)
+    raw = raw_of(model, window_hu, dose_fraction=fraction)
     middle = torch.from_numpy(window_hu[None, 1:2])
     assert torch.allclose(raw.mean, raw.anatomy + fraction * (middle - raw.anatomy), atol=1e-3)
-    told = model.estimate(window_hu, spacing_mm=SPACING_MM, dose_fraction=fraction)
+    told = model.estimate(
+        window_hu, spacing_mm=SPACING_MM, dose_fraction=fraction, lesion_contrast=0
+    )
     assert np.array_equal(told.mean_hu, raw.mean[0, 0])
 
 
@@ -138,7 +149,7 @@ def test_a_model_of_noisier_standard_doses_keeps_more_of_the_noise(
     build_enhancer: Build, window_hu: NDArray
 ) -> None:
     models = [build_enhancer(dose_prior=DosePrior(standard_noise_hu=hu)) for hu in (4.0, 16.0)]
-    raw = [model.raw_estimate(window_hu, spacing_mm=SPACING_MM)[0] for model in models]
+    raw = [raw_of(model, window_hu) for model in models]
     assert torch.equal(raw[0].anatomy, raw[1].anatomy)
     kept = [(one.mean - one.anatomy).abs().mean().item() for one in raw]
     assert kept[1] > 1.5 * kept[0] > 0
@@ -149,9 +160,9 @@ def test_a_slice_whose_noise_cannot_be_measured_gets_the_share_of_the_prior(
 ) -> None:
     model = build_enhancer()
     air = np.full((3, 64, 64), -1000, np.float32)
-    raw, noise = model.raw_estimate(air, spacing_mm=SPACING_MM)
-    share = torch.tensor(model.dose_prior.expected_fraction(np.nan, np.nan))
-    assert np.isnan(noise.level_hu)
+    raw = raw_of(model, air)
+    share = torch.tensor(model.dose_prior.likely_fraction(np.nan, np.nan))
+    assert np.isnan(measure_noise(air[1], spacing_mm=SPACING_MM).level_hu)
     assert torch.allclose(raw.mean, raw.anatomy + share * (-1000 - raw.anatomy), atol=1e-3)
     assert np.isfinite(judge(model, air).upper_hu).all()
 

@@ -28,6 +28,7 @@ def estimate(rows: int, columns: int, *, spread: float = 10.0) -> MeanAndSpread:
         mean=mean,
         below=1.645 * spread * flat,
         above=1.645 * spread * flat,
+        noise=spread * flat,
         level=2 * spread * flat,
         log_bands=torch.zeros(1, NUM_BANDS, *blocks),
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,9 @@ from isocenter.recipes.ct_enhance.calibration import (
 
 SPACING_MM = (1.5, 1.5)
 SETTINGS = CalibrationSettings()
-NOISE_LEVELS_HU = SETTINGS.noise_levels_hu
 NORMAL_90 = 1.645
 STANDARD_DOSE_HU = 10.0
+NOISE = NoiseMeasure(level_hu=30.0, mean_frequency_per_mm=0.3)
 
 
 def anatomy() -> NDArray:
@@ -46,20 +47,27 @@ class ModelDouble:
         self.thickness_mm = slice_thickness_mm
         return 0.2
 
-    def raw_estimate(
+    def estimate(
         self,
         window_hu: NDArray,
         *,
         spacing_mm: tuple[float, float],
         dose_fraction: float | None = None,
-    ) -> tuple[MeanAndSpread, NoiseMeasure]:
+    ) -> SimpleNamespace:
         mean = torch.from_numpy(anatomy()).float()[None, None]
         spread = torch.full_like(mean, self.spread)
         bands = torch.zeros(1, 4, 7, 7)
         raw = MeanAndSpread(
-            anatomy=mean, mean=mean, below=spread, above=spread, level=spread, log_bands=bands
+            anatomy=mean,
+            mean=mean,
+            below=spread,
+            above=spread,
+            noise=spread,
+            level=spread,
+            log_bands=bands,
         )
-        return raw, measure_noise(window_hu[self.context], spacing_mm=spacing_mm)
+        noise = measure_noise(window_hu[self.context], spacing_mm=spacing_mm)
+        return SimpleNamespace(state=SimpleNamespace(mean=mean, raw=raw, noise=noise))
 
 
 def cases(
@@ -84,9 +92,11 @@ def cases(
 
 
 def covered(model: ModelDouble, calibration: Calibration, case: DoseCase) -> float:
-    raw, _ = model.raw_estimate(case.low_hu, spacing_mm=case.in_plane_mm)
+    raw = model.estimate(case.low_hu, spacing_mm=case.in_plane_mm).state.raw
     mean, spread = raw.mean[0, 0].numpy(), raw.below[0, 0].numpy()
-    below, above = calibration.factors(tissue_classes(mean, spacing_mm=SPACING_MM), 20.0)
+    classes = tissue_classes(mean, spacing_mm=SPACING_MM)
+    noise = measure_noise(case.low_hu[0], spacing_mm=case.in_plane_mm)
+    below, above = calibration.factors(classes, noise)
     truth = case.full_hu[0]
     inside = (truth >= mean - below * spread) & (truth <= mean + above * spread)
     return float(inside[mean > -1000].mean())
@@ -97,7 +107,7 @@ def test_an_interval_known_to_be_too_small_gets_its_factor(too_small: float) -> 
     model = ModelDouble(too_small=too_small)
     found = calibrate(model, cases(4), SETTINGS)  # type: ignore[arg-type]
     for name in ("lung", "muscle"):
-        assert found.below[name] == pytest.approx([too_small] * len(NOISE_LEVELS_HU), rel=0.05)
+        assert np.allclose(found.below[name], too_small, rtol=0.05)
     assert found.above == found.below
     assert found.coverage == SETTINGS.coverage
     assert found.patients == 4
@@ -112,16 +122,20 @@ def test_calibrated_intervals_keep_their_word_on_other_patients() -> None:
 
 def test_each_tissue_gets_its_own_factor() -> None:
     found = calibrate(ModelDouble(too_small=1.0), cases(4, lung_error=2.0), SETTINGS)  # type: ignore[arg-type]
-    level = int(np.argmin(np.abs(np.log(NOISE_LEVELS_HU) - np.log(20))))
-    assert found.below["lung"][level] == pytest.approx(2, rel=0.07)
-    assert found.below["muscle"][level] == pytest.approx(1, rel=0.05)
+    assert np.allclose(found.below["lung"], 2, rtol=0.07)
+    assert np.allclose(found.below["muscle"], 1, rtol=0.05)
 
 
 def test_levels_and_tissues_not_seen_take_what_was_seen() -> None:
     found = calibrate(ModelDouble(too_small=2.0), cases(3), SETTINGS)  # type: ignore[arg-type]
     assert found.below.keys() == set(CLASSES)
-    assert found.below["muscle"][0] == pytest.approx(found.below["muscle"][1], rel=0.05)
-    assert found.below["bone"] == pytest.approx([2.0] * len(NOISE_LEVELS_HU), rel=0.05)
+    shape = (len(SETTINGS.textures_per_mm), len(SETTINGS.noise_levels_hu))
+    for name in CLASSES:
+        assert np.shape(found.below[name]) == shape
+        assert np.ptp(found.below[name]) < 1e-6
+    assert found.below["muscle"][0][0] == pytest.approx(2.0, rel=0.06)
+    seen = (found.below["lung"][0][0], found.below["muscle"][0][0])
+    assert min(seen) <= found.below["bone"][0][0] <= max(seen)
 
 
 def test_two_patients_are_too_few() -> None:
@@ -130,13 +144,20 @@ def test_two_patients_are_too_few() -> None:
 
 
 def test_an_uncalibrated_model_has_factors_of_one() -> None:
-    below, above = uncalibrated(SETTINGS).factors(np.zeros((2, 3), np.int64), 30.0)
+    below, above = uncalibrated(SETTINGS).factors(np.zeros((2, 3), np.int64), NOISE)
     assert (below == 1).all()
     assert (above == 1).all()
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"coverage": 1.0}, {"doses": ()}, {"doses": (1.0,)}, {"noise_levels_hu": (0.0,)}]
+    "wrong",
+    [
+        {"coverage": 1.0},
+        {"doses": ()},
+        {"doses": (1.0,)},
+        {"noise_levels_hu": (0.0,)},
+        {"textures_per_mm": ()},
+    ],
 )
 def test_settings_that_cannot_be_reached_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

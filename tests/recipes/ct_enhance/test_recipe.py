@@ -305,13 +305,13 @@ def test_the_largest_features_are_those_of_the_cases_given(make_dose_scan: Make)
     assert largest.shape == (len(mean.network.residual_blocks()), 2)
     assert (largest > 0).all()
     before = [
-        model.raw_estimate(w, spacing_mm=c.in_plane_mm)[0].mean
+        model.estimate(w, spacing_mm=c.in_plane_mm).state.mean
         for c in cases
         for _, w in c.windows(1)
     ]
     mean.network.limit_features(largest)
     after = [
-        model.raw_estimate(w, spacing_mm=c.in_plane_mm)[0].mean
+        model.estimate(w, spacing_mm=c.in_plane_mm).state.mean
         for c in cases
         for _, w in c.windows(1)
     ]

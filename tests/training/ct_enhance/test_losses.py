@@ -30,6 +30,7 @@ def estimate(
         mean=mean,
         below=spread * flat,
         above=spread * flat,
+        noise=spread * flat,
         level=level * flat,
         log_bands=torch.zeros(len(mean), 4, 1, 1),
     )

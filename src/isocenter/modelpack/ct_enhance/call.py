@@ -17,7 +17,7 @@ from torch import Tensor
 
 from isocenter.core.errors import InputRefused, ModelRefused
 from isocenter.core.outputs import HOUNSFIELD
-from isocenter.core.seeds import derived_seed
+from isocenter.core.seeds import derived_seed, seed_for_pixels
 from isocenter.core.spread import spread_evenly
 from isocenter.image.ct_noise import NoiseMeasure, measure_noise
 from isocenter.image.ct_values import why_not_hu
@@ -56,6 +56,7 @@ class Enhanced:
 
 @dataclass(frozen=True, kw_only=True)
 class _Settings:
+    lesion_contrast: float
     samples: int
     steps: int
     strength: float | None
@@ -78,6 +79,7 @@ def enhance_images(
     *,
     spacing_mm: Any,
     dose_fraction: float | Sequence[float] | None,
+    lesion_contrast: float,
     samples: int,
     steps: int,
     strength: float | None,
@@ -86,7 +88,7 @@ def enhance_images(
     valid: Any,
 ) -> Enhanced:
     """What :meth:`CtEnhancer.__call__` does; see there."""
-    settings = _settings(model, samples, steps, strength)
+    settings = _settings(model, lesion_contrast, samples, steps, strength)
     images = images_of(hu, unit=HOUNSFIELD.name, spacing_mm=spacing_mm, valid=valid)
     count = len(images.scans)
     sources = _noise_sources(seed, generator, count)
@@ -129,9 +131,14 @@ def _enhanced_slices(
     model: JudgesSlices, scan: Scan, settings: _Settings, fraction: float, source: _NoiseSource
 ) -> Iterator[_Planes]:
     for index, window, before, valid in _windows(model, scan):
-        judged = model.judge(window[None], spacing_mm=scan.spacing_mm, dose_fraction=fraction)
+        judged = model.judge(
+            window[None],
+            spacing_mm=scan.spacing_mm,
+            dose_fraction=fraction,
+            lesion_contrast=settings.lesion_contrast,
+        )
         drawn = [
-            model.draw(judged, source.white(before.shape, index, number), steps=settings.steps)
+            model.draw(judged, source.white(judged.middle, index, number), steps=settings.steps)
             for number in range(settings.samples)
         ]
         image = None
@@ -190,17 +197,25 @@ def _blended(judged: JudgedSlice, samples: list[Tensor], strength: float) -> Ten
 # settings
 
 
-def _settings(model: JudgesSlices, samples: int, steps: int, strength: float | None) -> _Settings:
+def _settings(
+    model: JudgesSlices, lesion_contrast: Any, samples: int, steps: int, strength: Any
+) -> _Settings:
     _check_count("samples", samples, 0, 1000)
     _check_count("steps", steps, 1, model.max_steps)
+    _check_share("lesion_contrast", lesion_contrast)
     if strength is not None:
-        if isinstance(strength, bool) or not isinstance(strength, int | float):
-            raise InputRefused(f"strength must be a number from 0 to 1, got {strength!r}")
-        if not 0 <= strength <= 1:
-            raise InputRefused(f"strength must be from 0 to 1, got {strength}")
+        _check_share("strength", strength)
         if strength > 0:
             samples = max(samples, 1)
-    return _Settings(samples=samples, steps=steps, strength=strength)
+    return _Settings(
+        lesion_contrast=lesion_contrast, samples=samples, steps=steps, strength=strength
+    )
+
+
+def _check_share(name: str, value: object) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:  # type: ignore[operator]
+        raise InputRefused(f"{name} must be a number from 0 to 1, got {value!r}")
 
 
 def _check_count(name: str, value: object, least: int, most: int) -> None:
@@ -306,17 +321,18 @@ def _check_values(scan: Scan) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _NoiseSource:
-    """White noise for the samples of one scan: by place from a seed, or from a generator."""
+    """White noise for the samples of one scan: from seed, place and pixels, or a generator."""
 
     seed: int
     generator: torch.Generator | None
 
-    def white(self, shape: torch.Size, index: int, number: int) -> Tensor:
+    def white(self, middle: Tensor, index: int, number: int) -> Tensor:
         generator = self.generator
         if generator is None:
             named = derived_seed(self.seed, "slice", index, "sample", number)
-            generator = torch.Generator().manual_seed(named)
-        return torch.randn((1, 1, *shape), generator=generator, device=generator.device)
+            pixels = middle.detach().cpu().numpy()
+            generator = torch.Generator().manual_seed(seed_for_pixels(named, pixels))
+        return torch.randn(middle.shape, generator=generator, device=generator.device)
 
 
 def _noise_sources(seed: Any, generator: Any, count: int) -> list[_NoiseSource]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
-from isocenter.image.ct_noise import NoiseMeasure
+if TYPE_CHECKING:
+    from isocenter.image.ct_noise import NoiseMeasure
 
 Range = tuple[float, float]
 # What the model sees where the scanner measured nothing.
 AIR_HU = -1000.0
 # Scanners store no less for air, so nothing measured is made lower than this.
 LOWEST_HU = -1024.0
+# Share of the input that is given back in the band of faint lesions, unless told otherwise.
+LESION_CONTRAST = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +77,19 @@ class Enhancer(Protocol):
         """Dose of a scan over the standard dose, from the noise measured in the whole series."""
         ...
 
+    def dose_range(
+        self, noise: NoiseMeasure, *, slice_thickness_mm: float | None = None
+    ) -> tuple[float, float]:
+        """Dose fractions between which nine of ten such scans lie; the guess is one of them."""
+        ...
+
     def estimate(
         self,
         window_hu: NDArray,
         *,
         spacing_mm: tuple[float, float],
         dose_fraction: float | None = None,
+        lesion_contrast: float = LESION_CONTRAST,
     ) -> Estimate:
         """Judge the middle of (2 * context + 1, row, column) float32 HU slices.
 
@@ -88,6 +98,8 @@ class Enhancer(Protocol):
             spacing_mm: row and column spacing.
             dose_fraction: dose of the scan over the standard dose; where absent the model guesses
                 it from the noise of this slice.
+            lesion_contrast: share of the input given back where faint lesions have their contrast,
+                from 0 (least error) to 1 (all of it, and its coarse noise).
         """
         ...
 
@@ -100,5 +112,9 @@ class Enhancer(Protocol):
         steps: int,
         seed: int,
     ) -> NDArray:
-        """One image of the posterior, (row, column) float32 HU, by ``steps`` steps of a bridge."""
+        """One image of the posterior, (row, column) float32 HU, by ``steps`` steps of a bridge.
+
+        What is drawn follows from the seed and the pixels of the slice together: one seed draws
+        nothing that two patients' images would share.
+        """
         ...

@@ -9,17 +9,22 @@ import torch
 from torch import Tensor
 
 from isocenter.image.ct_noise import NoiseMeasure
+from isocenter.modelpack.ct_enhance.contract import LESION_CONTRAST
 from isocenter.modelpack.ct_enhance.mean import MeanAndSpread
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedSlice:
-    """One slice as the model sees it, all (1, 1, H, W) HU.
+    """One slice as the model sees it; images are (1, 1, H, W) HU.
 
     Attributes:
         middle: the slice as it came.
-        mean, lower, upper: posterior mean and calibrated interval.
-        raw: the same before calibration.
+        mean, lower, upper: posterior mean, with the contrast of lesions given back, and calibrated
+            interval.
+        raw: what the network said.
+        spacing_mm: row and column spacing.
+        dose_fraction, lesion_contrast: with which it was judged.
+        noise: measured in the slice.
     """
 
     middle: Tensor
@@ -27,6 +32,10 @@ class JudgedSlice:
     lower: Tensor
     upper: Tensor
     raw: MeanAndSpread
+    spacing_mm: tuple[float, float]
+    dose_fraction: float
+    lesion_contrast: float
+    noise: NoiseMeasure
 
 
 class JudgesSlices(Protocol):
@@ -51,6 +60,7 @@ class JudgesSlices(Protocol):
         *,
         spacing_mm: tuple[float, float],
         dose_fraction: float | None = None,
+        lesion_contrast: float = LESION_CONTRAST,
     ) -> JudgedSlice: ...
 
     def draw(self, judged: JudgedSlice, white: Tensor, *, steps: int) -> Tensor: ...

@@ -6,7 +6,7 @@ Axes: B batch, C channel, H row, W column. Images are HU.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as functional
@@ -20,6 +20,9 @@ LOWEST_HU = -1024.0
 HIGHEST_HU = 3071.0
 _LEAST_LEVEL_HU = 2.0
 _LEAST_BAND_HU = 0.2
+NUM_ANSWERS = 4
+# From the median to the 95 % quantile of a normal variable, in standard deviations.
+_TO_QUANTILE = 1.645
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +33,8 @@ class MeanAndSpread:
         anatomy: posterior mean of what a scan without noise would show.
         mean: posterior mean of the standard-dose value, which holds a share of the input's noise.
         below, above: distances from the mean down to the 5 % and up to the 95 % quantile.
-        level: noise level measured in the input.
+        noise: standard deviation of the input's noise, as the network sees it.
+        level: noise level measured in the input, the unit in which the network answers.
         log_bands: (B, NUM_BANDS, H / 16, W / 16), logarithm of the measured level of each band.
     """
 
@@ -38,8 +42,18 @@ class MeanAndSpread:
     mean: Tensor
     below: Tensor
     above: Tensor
+    noise: Tensor
     level: Tensor
     log_bands: Tensor
+
+    def cut(self, rows: int, columns: int) -> MeanAndSpread:
+        """The first rows and columns."""
+        if self.mean.shape[-2:] == (rows, columns):
+            return self
+        full_size = (one.name for one in fields(self) if one.name != "log_bands")
+        return replace(
+            self, **{name: getattr(self, name)[..., :rows, :columns] for name in full_size}
+        )
 
 
 def padded(images_BCHW: Tensor, multiple: int) -> Tensor:
@@ -58,6 +72,11 @@ class CtMeanModel(nn.Module):
     fraction, is the standard dose's best estimate,
 
         mean = anatomy + f (input - anatomy).
+
+    What is then uncertain are two independent things: a share 1 - f of the anatomy's error, whose
+    quantiles the network answers with, and the part of the standard dose's noise that the input
+    does not tell, of variance f (1 - f) that of the input's noise, which it answers with too. So
+    the interval follows the dose by a law instead of by what doses training happened to show.
     """
 
     def __init__(self, network: RestorationUNet, *, context: int) -> None:
@@ -71,7 +90,7 @@ class CtMeanModel(nn.Module):
         return RestorationUNet(
             in_channels=2 * context + 2,
             map_channels=NUM_BANDS,
-            out_channels=3,
+            out_channels=NUM_ANSWERS,
             widths=widths,
             blocks=blocks,
         )
@@ -94,24 +113,25 @@ class CtMeanModel(nn.Module):
         log_bands = (bands.clamp_min(_LEAST_BAND_HU) / 10).log()
         images = torch.cat([seen / HU_SCALE, detail], dim=1)
         answer = self.network(images, log_bands).to(window.dtype)
-        spread = functional.softplus(answer[:, 1:]) * level
+        below, above, noise = (functional.softplus(answer[:, 1:]) * level).split(1, dim=1)
         anatomy = middle + level * answer[:, :1]
         share = 0.0 if fraction_B is None else fraction_B.view(-1, 1, 1, 1)
+        untold = share * (1 - share) * (_TO_QUANTILE * noise).square()
         whole = MeanAndSpread(
             anatomy=anatomy,
             mean=anatomy + share * (middle - anatomy),
-            below=spread[:, :1],
-            above=spread[:, 1:],
+            below=_root(((1 - share) * below).square() + untold),
+            above=_root(((1 - share) * above).square() + untold),
+            noise=noise,
             level=level,
             log_bands=log_bands,
         )
-        if window.shape[-2:] == (rows, columns):
-            return whole
-        cut = {
-            name: getattr(whole, name)[..., :rows, :columns]
-            for name in ("anatomy", "mean", "below", "above", "level")
-        }
-        return MeanAndSpread(log_bands=log_bands, **cut)
+        return whole.cut(rows, columns)
+
+
+def _root(variance: Tensor) -> Tensor:
+    """Square root, limited before as its own slope at zero is infinite."""
+    return variance.clamp_min(1e-12).sqrt()
 
 
 def level_map(bands: Tensor, size: torch.Size | tuple[int, ...]) -> Tensor:

@@ -17,14 +17,25 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from isocenter.core.device import resolve_device
+from isocenter.core.seeds import seed_for_pixels
 from isocenter.image.ct_noise import NUM_BANDS, NoiseMeasure, measure_noise
-from isocenter.modelpack.ct_enhance.calibration import LEAST_SPREAD_HU, Calibration, tissue_classes
+from isocenter.modelpack.ct_enhance.calibration import (
+    LEAST_SPREAD_HU,
+    Calibration,
+    Factors,
+    tissue_classes,
+)
 from isocenter.modelpack.ct_enhance.call import Enhanced, enhance_images
-from isocenter.modelpack.ct_enhance.contract import AcceptedScans, Estimate
+from isocenter.modelpack.ct_enhance.contract import LESION_CONTRAST, AcceptedScans, Estimate
 from isocenter.modelpack.ct_enhance.dose_prior import DosePrior
 from isocenter.modelpack.ct_enhance.judged import JudgedSlice
-from isocenter.modelpack.ct_enhance.mean import CtMeanModel, MeanAndSpread
-from isocenter.modelpack.ct_enhance.texture import CtTextureModel
+from isocenter.modelpack.ct_enhance.lesion_band import give_back, noise_share
+from isocenter.modelpack.ct_enhance.mean import NUM_ANSWERS, CtMeanModel, MeanAndSpread
+from isocenter.modelpack.ct_enhance.texture import (
+    COARSE_END_PER_MM,
+    CtTextureModel,
+    without_coarse_excess,
+)
 from isocenter.modelpack.folder import load_folder, save_folder
 from isocenter.networks.restoration_unet import RestorationUNet
 
@@ -92,6 +103,7 @@ class CtEnhancer:
         *,
         spacing_mm: Any = None,
         dose_fraction: float | Sequence[float] | None = None,
+        lesion_contrast: float = LESION_CONTRAST,
         samples: int = 0,
         steps: int = 4,
         strength: float | None = None,
@@ -116,6 +128,8 @@ class CtEnhancer:
                 image; not needed where the input knows it.
             dose_fraction: dose of the scan over the standard dose, in (0, 1], or one an image;
                 where absent it is guessed once a scan, from its noise.
+            lesion_contrast: share of the input given back below 0.12 cycles per mm, where faint
+                lesions have their contrast; 0 gives the least error.
             samples: how many images of the posterior are drawn.
             steps: of the bridge, for each sample.
             strength: from 0 (mean) to 1 (average of the samples); gives ``image``. Above 0 at
@@ -141,6 +155,7 @@ class CtEnhancer:
             hu,
             spacing_mm=spacing_mm,
             dose_fraction=dose_fraction,
+            lesion_contrast=lesion_contrast,
             samples=samples,
             steps=steps,
             strength=strength,
@@ -153,34 +168,17 @@ class CtEnhancer:
         self, noise: NoiseMeasure, *, slice_thickness_mm: float | None = None
     ) -> float:
         """Dose of a scan over the standard dose, from its noise."""
-        return self.dose_prior.expected_fraction(
+        return self.dose_prior.likely_fraction(
             noise.level_hu, noise.mean_frequency_per_mm, slice_thickness_mm
         )
 
-    @torch.inference_mode()
-    def raw_estimate(
-        self,
-        window_hu: NDArray,
-        *,
-        spacing_mm: tuple[float, float],
-        dose_fraction: float | None = None,
-    ) -> tuple[MeanAndSpread, NoiseMeasure]:
-        """Mean and uncalibrated spread of a window, and the noise measured in its middle."""
-        return self._raw(
-            self._tensor(window_hu), spacing_mm=spacing_mm, dose_fraction=dose_fraction
+    def dose_range(
+        self, noise: NoiseMeasure, *, slice_thickness_mm: float | None = None
+    ) -> tuple[float, float]:
+        """Dose fractions between which nine of ten such scans lie."""
+        return self.dose_prior.fraction_range(
+            noise.level_hu, noise.mean_frequency_per_mm, slice_thickness_mm
         )
-
-    def _raw(
-        self, window_BCHW: Tensor, *, spacing_mm: tuple[float, float], dose_fraction: float | None
-    ) -> tuple[MeanAndSpread, NoiseMeasure]:
-        middle_hu = window_BCHW[0, self.context].detach().cpu().numpy()
-        noise = measure_noise(middle_hu, spacing_mm=spacing_mm)
-        fraction = self.guess_dose_fraction(noise) if dose_fraction is None else dose_fraction
-        raw: MeanAndSpread = self.mean(window_BCHW, torch.tensor([fraction]).to(window_BCHW))
-        even = replace(
-            raw, below=without_pixel_grid(raw.below), above=without_pixel_grid(raw.above)
-        )
-        return even, noise
 
     def judge(
         self,
@@ -188,27 +186,46 @@ class CtEnhancer:
         *,
         spacing_mm: tuple[float, float],
         dose_fraction: float | None = None,
+        lesion_contrast: float = LESION_CONTRAST,
     ) -> JudgedSlice:
         """Mean and calibrated interval of the middle slice; differentiable.
 
         Args:
             window_BCHW: (1, 2 * context + 1, H, W) on the model's device and of its type.
             spacing_mm: row and column spacing.
-            dose_fraction: see :meth:`estimate`.
+            dose_fraction, lesion_contrast: see :meth:`estimate`.
         """
-        raw, noise = self._raw(window_BCHW, spacing_mm=spacing_mm, dose_fraction=dose_fraction)
-        mean_hu = raw.mean[0, 0].detach().cpu().numpy()
-        classes = tissue_classes(mean_hu, spacing_mm=spacing_mm)
+        middle = window_BCHW[:, self.context : self.context + 1]
+        noise = measure_noise(middle[0, 0].detach().cpu().numpy(), spacing_mm=spacing_mm)
+        fraction = self.guess_dose_fraction(noise) if dose_fraction is None else dose_fraction
+        found: MeanAndSpread = self.mean(window_BCHW, torch.tensor([fraction]).to(window_BCHW))
+        raw = replace(
+            found, below=without_pixel_grid(found.below), above=without_pixel_grid(found.above)
+        )
+        mean = give_back(
+            raw.mean,
+            middle - raw.anatomy,
+            share=lesion_contrast,
+            dose_fraction=fraction,
+            spacing_mm=spacing_mm,
+        )
+        mean_hu = mean[0, 0].detach().cpu().numpy()
         below, above = (
-            torch.from_numpy(factors).to(raw.mean)
-            for factors in self.calibration.factors(classes, noise.level_hu)
+            torch.from_numpy(factors).to(mean)
+            for factors in self.calibration.factors(
+                tissue_classes(mean_hu, spacing_mm=spacing_mm), noise
+            )
         )
         return JudgedSlice(
-            middle=window_BCHW[:, self.context : self.context + 1],
-            mean=raw.mean,
-            lower=raw.mean - below * raw.below.clamp_min(LEAST_SPREAD_HU),
-            upper=raw.mean + above * raw.above.clamp_min(LEAST_SPREAD_HU),
+            middle=middle,
+            mean=mean,
+            lower=mean - below * raw.below.clamp_min(LEAST_SPREAD_HU),
+            upper=mean + above * raw.above.clamp_min(LEAST_SPREAD_HU),
             raw=raw,
+            spacing_mm=spacing_mm,
+            dose_fraction=fraction,
+            lesion_contrast=lesion_contrast,
+            noise=noise,
         )
 
     def draw(self, judged: JudgedSlice, white: Tensor, *, steps: int) -> Tensor:
@@ -217,8 +234,27 @@ class CtEnhancer:
         Raises:
             ValueError: the bridge does not run in that many steps.
         """
-        return self.texture.sample(
-            white.to(judged.middle), middle=judged.middle, estimate=judged.raw, steps=steps
+        middle, raw, spacing_mm = judged.middle, judged.raw, judged.spacing_mm
+        fraction = judged.dose_fraction
+        residual = self.texture.residual(
+            white.to(middle),
+            middle=middle,
+            estimate=raw,
+            steps=steps,
+            coarse_end=COARSE_END_PER_MM * sum(spacing_mm) / 2,
+        )
+        shown = noise_share(
+            tuple(middle.shape),
+            spacing_mm,
+            dose_fraction=fraction,
+            lesion_contrast=judged.lesion_contrast,
+        )
+        return judged.mean + without_coarse_excess(
+            residual,
+            removed_BCHW=middle - raw.anatomy,
+            mean_BCHW=raw.mean,
+            share=(fraction - shown.square()).clamp_min(0),
+            spacing_mm=spacing_mm,
         )
 
     @torch.inference_mode()
@@ -228,10 +264,14 @@ class CtEnhancer:
         *,
         spacing_mm: tuple[float, float],
         dose_fraction: float | None = None,
+        lesion_contrast: float = LESION_CONTRAST,
     ) -> Estimate:
         """Mean and calibrated interval of the middle slice, (row, column) float32 HU."""
         judged = self.judge(
-            self._tensor(window_hu), spacing_mm=spacing_mm, dose_fraction=dose_fraction
+            self._tensor(window_hu),
+            spacing_mm=spacing_mm,
+            dose_fraction=dose_fraction,
+            lesion_contrast=lesion_contrast,
         )
         return Estimate(
             mean_hu=judged.mean[0, 0].cpu().numpy(),
@@ -256,7 +296,8 @@ class CtEnhancer:
             ValueError: the bridge does not run in that many steps.
         """
         judged: JudgedSlice = estimate.state
-        generator = torch.Generator().manual_seed(seed)
+        middle = judged.middle.cpu().numpy()
+        generator = torch.Generator().manual_seed(seed_for_pixels(seed, middle))
         white = torch.randn(judged.middle.shape, generator=generator)
         return self.draw(judged, white, steps=steps)[0, 0].cpu().numpy()
 
@@ -368,7 +409,7 @@ def _check_parts(mean: RestorationUNet, texture: RestorationUNet, context: objec
         raise ValueError(f"context must be whole and within 0..{MOST_CONTEXT}, got {context!r}")
     assert isinstance(context, int)
     wanted = {
-        "mean": (mean, {"in_channels": 2 * context + 2, "out_channels": 3}, False),
+        "mean": (mean, {"in_channels": 2 * context + 2, "out_channels": NUM_ANSWERS}, False),
         "texture": (texture, {"in_channels": 3, "out_channels": 1}, True),
     }
     for role, (network, sizes, has_time) in wanted.items():
@@ -411,7 +452,12 @@ def _calibration(table: Mapping[str, Any]) -> Calibration:
     return Calibration(
         coverage=table["coverage"],
         noise_hu=tuple(table["noise_hu"]),
-        below={name: tuple(row) for name, row in table["below"].items()},
-        above={name: tuple(row) for name, row in table["above"].items()},
+        frequency_per_mm=tuple(table["frequency_per_mm"]),
+        below=_factors(table["below"]),
+        above=_factors(table["above"]),
         patients=table["patients"],
     )
+
+
+def _factors(side: Mapping[str, Any]) -> dict[str, Factors]:
+    return {name: tuple(tuple(row) for row in rows) for name, rows in side.items()}

@@ -20,6 +20,7 @@ from isocenter.modelpack.ct_enhance.calibration import (
     Calibration,
     tissue_classes,
 )
+from isocenter.modelpack.ct_enhance.judged import JudgedSlice
 from isocenter.modelpack.ct_enhance.model import CtEnhancer
 
 
@@ -30,14 +31,16 @@ class CalibrationSettings:
     Attributes:
         coverage: share of the standard-dose values that an interval holds.
         doses: dose fractions at which the calibration patients are simulated.
-        noise_levels_hu: each has factors of its own.
-        least_patients: with fewer a tissue's factor is taken over all levels or tissues.
+        noise_levels_hu, textures_per_mm: each noise level has factors of its own at each texture,
+            by the mean frequency of the noise.
+        least_patients: with fewer a tissue's factor is taken over all levels, textures or tissues.
         least_voxels: of a tissue in a slice, with fewer it is passed over.
     """
 
     coverage: float = 0.9
     doses: tuple[float, ...] = (0.1, 0.25, 0.5)
-    noise_levels_hu: tuple[float, ...] = (8.0, 14.0, 25.0, 45.0, 80.0)
+    noise_levels_hu: tuple[float, ...] = (12.0, 40.0)
+    textures_per_mm: tuple[float, ...] = (0.28, 0.45)
     least_patients: int = 3
     least_voxels: int = 50
 
@@ -48,6 +51,8 @@ class CalibrationSettings:
             raise ValueError(f"doses are fractions between 0 and 1, got {self.doses}")
         if not self.noise_levels_hu or min(self.noise_levels_hu) <= 0:
             raise ValueError(f"noise_levels_hu are positive, got {self.noise_levels_hu}")
+        if not self.textures_per_mm or min(self.textures_per_mm) <= 0:
+            raise ValueError(f"textures_per_mm are positive, got {self.textures_per_mm}")
         for name in ("least_patients", "least_voxels"):
             check_least(name, getattr(self, name), 1)
 
@@ -55,7 +60,8 @@ class CalibrationSettings:
 # Raw scores of one slice in one tissue class.
 class _Scores(NamedTuple):
     patient: str
-    noise_hu: float
+    texture: int
+    level: int
     tissue: int
     values: NDArray
 
@@ -78,55 +84,70 @@ def calibrate(
         InputRefused: too few patients.
     """
     scores = [one for case in cases for one in _case_scores(model, case, settings)]
-    everything = _factor(scores, settings)
-    if everything is None:
+    if _factor(scores, settings) is None:
         raise InputRefused(
             f"calibration needs cases of at least {settings.least_patients} patients, got "
             f"{len({one.patient for one in scores})}; give it more scans"
         )
-    table: dict[str, tuple[float, ...]] = {}
-    for tissue, name in enumerate(CLASSES):
-        of_class = [one for one in scores if one.tissue == tissue]
-        overall = _factor(of_class, settings) or everything
-        levels = settings.noise_levels_hu
-        table[name] = tuple(
-            _factor([one for one in of_class if _nearest(one.noise_hu, levels) == level], settings)
-            or overall
-            for level in range(len(levels))
+    table = {
+        name: tuple(
+            tuple(
+                _first_factor(scores, settings, tissue=tissue, texture=texture, level=level)
+                for level in range(len(settings.noise_levels_hu))
+            )
+            for texture in range(len(settings.textures_per_mm))
         )
+        for tissue, name in enumerate(CLASSES)
+    }
     return Calibration(
         coverage=settings.coverage,
         noise_hu=settings.noise_levels_hu,
+        frequency_per_mm=settings.textures_per_mm,
         below=table,
         above=table,
         patients=len({one.patient for one in scores}),
     )
 
 
+def _first_factor(
+    scores: list[_Scores], settings: CalibrationSettings, *, tissue: int, texture: int, level: int
+) -> float:
+    """The factor of the narrowest group that enough patients are in."""
+    of_tissue = [one for one in scores if one.tissue == tissue]
+    of_texture = [one for one in of_tissue if one.texture == texture]
+    groups = ([one for one in of_texture if one.level == level], of_texture, of_tissue, scores)
+    found = (_factor(group, settings) for group in groups)
+    return next(factor for factor in found if factor is not None)
+
+
 def _case_scores(model: CtEnhancer, case: DoseCase, settings: CalibrationSettings) -> list[_Scores]:
     found = []
     fraction = case.guessed_fraction(model)
     for index, window in case.windows(model.context):
-        raw, measured = model.raw_estimate(
+        judged: JudgedSlice = model.estimate(
             window, spacing_mm=case.in_plane_mm, dose_fraction=fraction
+        ).state
+        mean, below, above = (
+            part[0, 0].cpu().numpy() for part in (judged.mean, judged.raw.below, judged.raw.above)
         )
-        mean, below, above = (part[0, 0].cpu().numpy() for part in (raw.mean, raw.below, raw.above))
         away = case.full_hu[index] - mean
         score = np.abs(away) / np.maximum(np.where(away < 0, below, above), LEAST_SPREAD_HU)
-        noise = measured.level_hu
-        if not np.isfinite(noise):
+        noise = judged.noise
+        if not np.isfinite([noise.level_hu, noise.mean_frequency_per_mm]).all():
             continue
+        texture = _nearest(noise.mean_frequency_per_mm, settings.textures_per_mm)
+        level = _nearest(noise.level_hu, settings.noise_levels_hu)
         classes = tissue_classes(mean, spacing_mm=case.in_plane_mm)
         inside = body_mask(case.full_hu[index])
         for tissue in range(len(CLASSES)):
             values = score[(classes == tissue) & inside]
             if len(values) >= settings.least_voxels:
-                found.append(_Scores(case.patient, noise, tissue, values))
+                found.append(_Scores(case.patient, texture, level, tissue, values))
     return found
 
 
-def _nearest(noise_hu: float, levels_hu: Sequence[float]) -> int:
-    return int(np.abs(np.log(levels_hu) - np.log(noise_hu)).argmin())
+def _nearest(value: float, levels: Sequence[float]) -> int:
+    return int(np.abs(np.log(levels) - np.log(max(value, 1e-3))).argmin())
 
 
 def _factor(scores: list[_Scores], settings: CalibrationSettings) -> float | None:
@@ -142,6 +163,12 @@ def _factor(scores: list[_Scores], settings: CalibrationSettings) -> float | Non
 
 def uncalibrated(settings: CalibrationSettings) -> Calibration:
     """Factors of one: the raw interval."""
-    levels = settings.noise_levels_hu
-    ones = {name: (1.0,) * len(levels) for name in CLASSES}
-    return Calibration(coverage=settings.coverage, noise_hu=levels, below=ones, above=ones)
+    row = (1.0,) * len(settings.noise_levels_hu)
+    ones = {name: (row,) * len(settings.textures_per_mm) for name in CLASSES}
+    return Calibration(
+        coverage=settings.coverage,
+        noise_hu=settings.noise_levels_hu,
+        frequency_per_mm=settings.textures_per_mm,
+        below=ones,
+        above=ones,
+    )

@@ -26,7 +26,11 @@ LIMITS = (
     "Adds no information: what the low-dose scan does not hold, the model can only guess.",
     "Strength above 0 draws the texture of a standard-dose scan; single voxels and specks of it "
     "are invented and change with the seed.",
-    "Faint lesions of a few millimetres may lose contrast; see the detectability table.",
+    "Faint lesions of a few millimetres lose contrast, and lose more where noise is stronger; the "
+    "table of contrast kept says how much, and --lesion-contrast gives more of it back.",
+    "A standard dose is that of the scans it was fitted to. The dose of a scan is guessed from its "
+    "noise within a factor of about three; a quiet or smooth scan of a low dose and a standard one "
+    "cannot be told apart.",
     FITTED_TO,
     "Streaks of photon starvation and of metal are only partly removed, and the HU shift that "
     "starvation brings is not undone.",
@@ -65,13 +69,17 @@ def facts(recipe: CtEnhanceRecipe, collection: Collection, *, commit: str) -> di
         "method": (
             "Pixel space, three neighbouring slices. Stage one, a residual U-Net in units of the "
             "noise measured in the image, estimates the anatomy without noise, and from it and "
-            "the dose the posterior mean of the standard-dose scan and two quantiles. Stage two, "
-            "a bridge of 1 to 8 steps from that mean, restores texture; strength blends."
+            "the dose the posterior mean of the standard-dose scan and two quantiles. A linear "
+            "filter gives a share of the input back below 0.12 cycles/mm, where faint lesions have "
+            "their contrast. Stage two, a bridge of 1 to 8 steps from that mean, restores texture "
+            "that runs as the removed noise ran, and nothing coarser than 0.1 cycles/mm beyond the "
+            "noise of a standard dose; strength blends."
         ),
         "coverage": (
             "The interval is calibrated to hold the standard-dose value of "
             f"{100 * recipe.calibration.coverage:g} % of the voxels of "
-            f"each tissue, on {patients['calibration']} patients who were not trained on."
+            f"each tissue, on {patients['calibration']} patients who were not trained on, with "
+            "their own kernels and with sharp ones."
         ),
         "data": OWN_DATA if own else PUBLIC_DATA,
         "patients": patients,
@@ -82,8 +90,17 @@ def facts(recipe: CtEnhanceRecipe, collection: Collection, *, commit: str) -> di
     }
 
 
-def readme(card: dict[str, Any], recipe: CtEnhanceRecipe, *, sources: Sequence[str]) -> str:
-    """The card for people, in Markdown; measured figures are put between its markers."""
+def readme(
+    card: dict[str, Any], recipe: CtEnhanceRecipe, *, sources: Sequence[str], history: str = ""
+) -> str:
+    """The card for people, in Markdown; measured figures are put between its markers.
+
+    Args:
+        card: as :func:`facts` gives it.
+        recipe: the configuration.
+        sources: citations.
+        history: where the weights were not made by the recipe in one go, what was done.
+    """
     lines = [
         "---",
         f"license: {'apache-2.0' if card['licence'] == LICENCE else 'other'}",
@@ -121,9 +138,10 @@ def readme(card: dict[str, Any], recipe: CtEnhanceRecipe, *, sources: Sequence[s
         "## Recipe",
         "",
         f"`isocenter train ct_enhance --data FOLDER --output FOLDER`, seed {card['seed']}, "
-        f"{recipe.mean.steps:,} + {recipe.refine.steps:,} + {recipe.texture.steps:,} steps, code "
-        f"at {card['commit']}; the resolved configuration and the split are in `training.json`. "
-        f"Licence of the weights: {card['licence']}.",
+        f"{recipe.mean.steps:,} + {recipe.refine.steps:,} + {recipe.adapt.steps:,} + "
+        f"{recipe.texture.steps:,} steps, code at {card['commit']}; the resolved configuration and "
+        f"the split are in `training.json`. Licence of the weights: {card['licence']}.",
+        *(["", history] if history else []),
         "",
     ]
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from isocenter.recipes.ct_enhance.calibration import CalibrationSettings
 from isocenter.training.ct_enhance.losses import LossSettings
 from isocenter.training.loop import LoopSettings
 
-MODEL_VERSION = "0.3"
+MODEL_VERSION = "0.4"
 NAME = "isocenter-ct-enhance"
 OWN_NAME = "ct-enhance-own"
 
@@ -73,8 +73,11 @@ class CtEnhanceRecipe:
         noisiest_training_hu: scans with more noise cannot stand for a standard dose even when
             shrunk, and are not trained on.
         pairs: how pairs are drawn.
-        mean, refine, texture: how stage one is fitted, how it goes on from its best weights (a warm
-            restart of the learning rate), and how stage two is fitted.
+        mean, refine, adapt, texture: how stage one is fitted, how it goes on from its best weights
+            (a warm restart of the learning rate), how it then learns to keep faint lesions, and how
+            stage two is fitted.
+        adapt_pairs, adapt_losses: what replaces ``pairs`` and ``losses`` there: more and fainter
+            lesions, and an error that counts where an observer would look for one.
         small_steps: first steps of stage one, which see small crops.
         losses: what counts how much.
         widths, blocks: of stage one's network.
@@ -106,6 +109,13 @@ class CtEnhanceRecipe:
     refine: LoopSettings = field(
         default_factory=lambda: LoopSettings(steps=15_000, learning_rate=4e-4, validate_every=1_000)
     )
+    adapt: LoopSettings = field(
+        default_factory=lambda: LoopSettings(
+            steps=2_000, learning_rate=3e-4, warm_up_steps=100, validate_every=250
+        )
+    )
+    adapt_pairs: PairSettings = field(default_factory=lambda: PairSettings(blobs=0.6, faint=0.5))
+    adapt_losses: LossSettings = field(default_factory=lambda: LossSettings(channel_weight=20.0))
     texture: LoopSettings = field(
         default_factory=lambda: LoopSettings(
             steps=1_500,
@@ -145,6 +155,11 @@ class CtEnhanceRecipe:
         if self.pairs.context > MOST_CONTEXT:
             raise ValueError(f"pairs.context is from 0 to {MOST_CONTEXT}, got {self.pairs.context}")
         check_range("pairs.dose_fraction", self.pairs.dose_fraction, most=1)
+        if self.adapt_pairs.context != self.pairs.context:
+            raise ValueError(
+                f"adapt_pairs.context must be that of pairs, {self.pairs.context}, got "
+                f"{self.adapt_pairs.context}"
+            )
         check_least("small_steps", self.small_steps, 0)
         self._check_networks()
         check_least("fraction_error", self.fraction_error, 0)
@@ -170,8 +185,11 @@ class CtEnhanceRecipe:
             )
 
     def dose_prior(self) -> DosePrior:
-        """By which the model guesses the dose of a scan: the doses are those it was fitted to."""
-        return DosePrior(**asdict(self.standard_noise), fractions=self.pairs.dose_fraction)
+        """By which the model guesses the dose of a scan: from the lowest it was fitted to up to a
+        standard one, as a scan may be of a standard dose already."""
+        return DosePrior(
+            **asdict(self.standard_noise), fractions=(self.pairs.dose_fraction[0], 1.0)
+        )
 
 
 def ct_enhance() -> CtEnhanceRecipe:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from isocenter.core.progress import Say, say_nothing
 from isocenter.core.seeds import derived_seed
 from isocenter.core.version import __version__
-from isocenter.datasets.ct_dose_cases import DoseCase, simulated_cases
+from isocenter.datasets.ct_dose_cases import DoseCase, sharp_cases, simulated_cases
 from isocenter.modelpack.ct_enhance.mean import CtMeanModel
 from isocenter.modelpack.ct_enhance.model import CtEnhancer
 from isocenter.modelpack.ct_enhance.texture import CtTextureModel
@@ -35,9 +35,13 @@ def pack(
     mean: CtMeanModel,
     texture: CtTextureModel,
     folder: Path,
+    history: str = "",
     say: Say = say_nothing,
 ) -> Path:
-    """Limit features, calibrate, and write the model folder in place of an earlier one."""
+    """Limit features, calibrate, and write the model folder in place of an earlier one.
+
+    ``history`` is for weights that the recipe did not make in one go, and goes into the card.
+    """
     commit = code_commit()
     card = ct_enhance_card.facts(recipe, collection, commit=commit)
     model = CtEnhancer(
@@ -48,28 +52,41 @@ def pack(
         dose_prior=recipe.dose_prior(),
         card=card,
     )
-    doses = recipe.calibration.doses
-    say(f"calibrating: {len(collection.parts['calibration'])} scans at {len(doses)} lower doses")
-    cases: list[DoseCase] = []
-    for case in simulated_cases(
-        collection.parts["calibration"],
-        dose_fractions=doses,
-        seed=derived_seed(recipe.seed, "calibration"),
-        context=recipe.pairs.context,
-    ):
-        cases.append(case)
-        if len(cases) % len(doses) == 0:
-            say(f"calibrating: {len(cases)} cases simulated")
+    cases = calibration_cases(recipe, collection, say=say)
     model.mean.network.limit_features(recipe.limit_margin * largest_features(model, cases))
     model.calibration = calibrate(model, cases, recipe.calibration)
     shutil.rmtree(folder, ignore_errors=True)
     training = run_configuration(recipe, collection, commit=commit)
+    if history:
+        training["history"] = history
     documents = {
-        "README.md": ct_enhance_card.readme(card, recipe, sources=collection.sources),
+        "README.md": ct_enhance_card.readme(
+            card, recipe, sources=collection.sources, history=history
+        ),
         "training.json": json.dumps(training, indent=1) + "\n",
     }
     model.save_pretrained(folder, documents=documents)
     return folder
+
+
+def calibration_cases(
+    recipe: CtEnhanceRecipe, collection: Collection, *, say: Say = say_nothing
+) -> list[DoseCase]:
+    """The calibration patients at lower doses, with their own kernels and with sharp ones."""
+    scans, doses = collection.parts["calibration"], recipe.calibration.doses
+    say(f"calibrating: {len(scans)} scans at {len(doses)} lower doses")
+    cases: list[DoseCase] = []
+    for simulate in (simulated_cases, sharp_cases):
+        for case in simulate(
+            scans,
+            dose_fractions=doses,
+            seed=derived_seed(recipe.seed, "calibration"),
+            context=recipe.pairs.context,
+        ):
+            cases.append(case)
+            if len(cases) % len(doses) == 0:
+                say(f"calibrating: {len(cases)} cases simulated")
+    return cases
 
 
 def largest_features(model: CtEnhancer, cases: Iterable[DoseCase]) -> NDArray:
@@ -90,7 +107,7 @@ def largest_features(model: CtEnhancer, cases: Iterable[DoseCase]) -> NDArray:
     try:
         for case in cases:
             for _, window in case.windows(model.context):
-                model.raw_estimate(
+                model.estimate(
                     window, spacing_mm=case.in_plane_mm, dose_fraction=case.dose_fraction
                 )
     finally:

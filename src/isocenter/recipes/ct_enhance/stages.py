@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,7 +26,8 @@ ALL_SMALL = (
     "all {steps:,} steps of stage one's first run see small crops, as small_steps is {small:,}; "
     "set it below mean.steps to show crops of full size there too"
 )
-FIRST_RUN, SECOND_RUN, AVERAGED, TEXTURE = "mean", "refine", "averaged", "texture"
+FIRST_RUN, SECOND_RUN, AVERAGED, ADAPTED = "mean", "refine", "averaged", "adapt"
+TEXTURE = "texture"
 
 
 def mean_learner(recipe: CtEnhanceRecipe) -> Learner:
@@ -77,13 +79,14 @@ def fit(
     resume: bool,
     small_steps: int = 0,
     steps_before: int = 0,
+    judge_first: bool = False,
     device: str = "cpu",
     say: Say = say_nothing,
 ) -> None:
     """Train learners on the training patients, judged on the validation patients.
 
-    Learners that have already seen ``steps_before`` steps go on with new pairs, and what they come
-    with is judged first: only better weights replace it.
+    Learners that have already seen ``steps_before`` steps go on with new pairs. With
+    ``judge_first`` what they come with is judged first: only better weights replace it.
     """
     before = steps_before * settings.batch_size
 
@@ -102,7 +105,7 @@ def fit(
         trainer.resume()
     say(f"{folder.name}: from step {trainer.step:,} to {settings.steps:,}")
     validation = validation_batches(recipe, parts["validation"])
-    trainer.fit(make_pairs, validation, judge_first=bool(steps_before))
+    trainer.fit(make_pairs, validation, judge_first=judge_first)
 
 
 def fit_stage_one(
@@ -163,6 +166,7 @@ def fit_stage_one(
         output / SECOND_RUN,
         resume=resume,
         steps_before=recipe.mean.steps,
+        judge_first=True,
         device=device,
         say=say,
     )
@@ -183,11 +187,40 @@ def fit_mean(
     device: str = "cpu",
     say: Say = say_nothing,
 ) -> CtMeanModel:
-    """Stage one, fitted."""
-    fit_stage_one(
+    """Stage one, fitted, and then fitted to keep faint lesions too."""
+    weights = fit_stage_one(
         lambda: mean_learner(recipe), recipe, parts, output, resume=resume, device=device, say=say
     )
+    fit_adapted(recipe, weights, parts, output, resume=resume, device=device, say=say)
     return best_mean(recipe, output)
+
+
+def fit_adapted(
+    recipe: CtEnhanceRecipe,
+    weights: Path,
+    parts: Parts,
+    output: Path,
+    *,
+    resume: bool,
+    device: str = "cpu",
+    say: Say = say_nothing,
+) -> None:
+    """Go on from a file of stage one's weights with the lesions and the losses of ``adapt``."""
+    adapted = replace(recipe, pairs=recipe.adapt_pairs, losses=recipe.adapt_losses)
+    torch.manual_seed(derived_seed(recipe.seed, "adapt") % 2**32)
+    learner = mean_learner(adapted)
+    learner.network.load_state_dict(load_state(weights))
+    fit(
+        [learner],
+        adapted,
+        recipe.adapt,
+        parts,
+        output / ADAPTED,
+        resume=resume,
+        steps_before=recipe.mean.steps + recipe.refine.steps,
+        device=device,
+        say=say,
+    )
 
 
 def fit_texture(
@@ -212,7 +245,7 @@ def best_mean(recipe: CtEnhanceRecipe, output: Path) -> CtMeanModel:
     """Stage one with the weights that count."""
     model = mean_learner(recipe).network
     assert isinstance(model, CtMeanModel)
-    model.load_state_dict(load_state(output / AVERAGED / "mean.pt"))
+    model.load_state_dict(load_state(output / ADAPTED / "mean.pt"))
     return model.eval().requires_grad_(False)
 
 

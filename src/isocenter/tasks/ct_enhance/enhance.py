@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isocenter.core.progress import Progress
+from isocenter.modelpack.ct_enhance.contract import LESION_CONTRAST
 from isocenter.tasks.ct_enhance.outputs import ENHANCED, UNCERTAINTY
 from isocenter.tasks.ct_enhance.settings import EnhanceSettings, parse_strength
 from isocenter.tasks.ct_enhance.task import TASK
@@ -39,6 +40,7 @@ def enhance(
     steps: int = 4,
     seed: int = 0,
     dose_fraction: float | None = None,
+    lesion_contrast: float = LESION_CONTRAST,
     model: str | Path | Enhancer | None = None,
     device: str = "cpu",
     series: str | None = None,
@@ -59,6 +61,7 @@ def enhance(
             (0.25), "medium" (0.5), "high" (1).
         samples, steps, seed: see :class:`EnhanceSettings`; without effect at strength 0.
         dose_fraction: dose of this scan over that of a standard one, where you know it.
+        lesion_contrast: share of the input given back where faint lesions have their contrast.
         model: a model folder or a loaded enhancer; None takes the shipped weights.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto".
         series: which series, where ``input`` holds several that fit.
@@ -83,6 +86,7 @@ def enhance(
             steps=steps,
             seed=seed,
             dose_fraction=dose_fraction,
+            lesion_contrast=lesion_contrast,
         ),
         model=model,
         device=device,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isocenter.core.errors import InputRefused
+from isocenter.modelpack.ct_enhance.contract import LESION_CONTRAST
 from isocenter.tasks.settings import Settings, setting
 
 STRENGTHS = {"low": 0.25, "medium": 0.5, "high": 1.0}
@@ -38,6 +39,9 @@ class EnhanceSettings(Settings):
         seed: decides the samples.
         dose_fraction: dose of the scan over that of a standard one, in (0, 1]; None lets the model
             guess it from the noise, and the guess takes its place.
+        lesion_contrast: share of the input that is given back below 0.12 cycles per mm, where faint
+            lesions of 6 mm and more have their contrast: 0 leaves least error, 1 all of their
+            contrast and the coarse noise of the input.
 
     Raises:
         InputRefused: a value is outside its range.
@@ -62,4 +66,12 @@ class EnhanceSettings(Settings):
         above=0,
         at_most=1,
         advice="leave it out where the dose is not known",
+    )
+    lesion_contrast: float = setting(
+        LESION_CONTRAST,
+        help="Share of the input given back where faint lesions have their contrast: 0 leaves "
+        "least error, 1 keeps all of the contrast, and coarse noise.",
+        metavar="0..1",
+        at_least=0,
+        at_most=1,
     )

@@ -24,6 +24,9 @@ class LossSettings:
         outside_weight: of the air around the patient.
         lesion_weight: of an error of the mean where a lesion is. Small lesions fill few voxels and
             are why the scan was made.
+        channel_weight, channel_window: of what is left of that error after a mean over a square of
+            so many pixels a side, an odd number. Whoever looks for a lesion averages over it as a
+            model observer's channel does, so it is there that contrast must not be lost.
         linear_beyond: noise units from which an error counts linearly: metal must not drive the
             fit.
         body_above_hu, body_window: where the mean over a square of so many pixels a side, an odd
@@ -37,6 +40,8 @@ class LossSettings:
     ends_weight: float = 0.3
     outside_weight: float = 0.05
     lesion_weight: float = 3.0
+    channel_weight: float = 0.0
+    channel_window: int = 7
     linear_beyond: float = 8.0
     body_above_hu: float = -950.0
     body_window: int = 15
@@ -49,12 +54,14 @@ class LossSettings:
             raise ValueError(f"quantile is above 0 and below 0.5, got {self.quantile:g}")
         if not 0 <= self.outside_weight < 1:
             raise ValueError(f"outside_weight is from 0 to below 1, got {self.outside_weight:g}")
-        for name in ("ends_weight", "lesion_weight"):
+        for name in ("ends_weight", "lesion_weight", "channel_weight"):
             check_least(name, getattr(self, name), 0)
         for name in ("linear_beyond", "least_noise_hu", "largest_residual"):
             check_positive(name, getattr(self, name))
-        if self.body_window < 1 or self.body_window % 2 == 0:
-            raise ValueError(f"body_window is odd and at least 1, got {self.body_window}")
+        for name in ("body_window", "channel_window"):
+            side = getattr(self, name)
+            if side < 1 or side % 2 == 0:
+                raise ValueError(f"{name} is odd and at least 1, got {side}")
         if not 0 < self.largest_fraction < 1:
             raise ValueError(
                 f"largest_fraction is above 0 and below 1, got {self.largest_fraction:g}"
@@ -119,6 +126,10 @@ def mean_loss(
     ends = pinball(away + estimate.below / unit, settings.quantile)
     ends = ends + pinball(away - estimate.above / unit, 1 - settings.quantile)
     heavy = weight * (1 + (settings.lesion_weight - 1) * lesion)
+    if settings.channel_weight:
+        side = settings.channel_window
+        seen = functional.avg_pool2d(error, side, 1, side // 2, count_include_pad=False)
+        squared = squared + settings.channel_weight * (weight / heavy) * lesion * seen.square()
     return batch_mean(squared, heavy), batch_mean(ends, weight)
 
 
