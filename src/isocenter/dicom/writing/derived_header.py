@@ -49,7 +49,7 @@ def classic_header(
     """
     source = window[0]
     kind = image_kind(output.modality)
-    header = kept_header(source)
+    header = kept_header(source, kind.sop_class_uid)
     fill_empty(header, kind.empty_where_unknown)
     header.SOPClassUID = kind.sop_class_uid
     header.ImageType = kind.image_type(output.image_type, flavor=_flavor(source))
