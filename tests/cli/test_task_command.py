@@ -39,7 +39,7 @@ def test_enhance_passes_every_option_on(
 ) -> None:
     call = stand("isocenter.tasks.run", "run", enhanced)
     given = "--series 1.2 --largest-run --strength medium --samples 2 --steps 8 --seed 7 --model m"
-    more = "--dose-fraction 0.25 --device auto --force --dicom"
+    more = "--dose-fraction 0.25 --device auto --force --dicom --private"
     invoke("enhance", SCAN, "-o", "out", *given.split(), *more.split())
     (arguments, options) = call.calls[0]
     options.pop("progress")
@@ -52,6 +52,7 @@ def test_enhance_passes_every_option_on(
         "device": "auto",
         "force": True,
         "dicom": True,
+        "private": True,
     }
 
 

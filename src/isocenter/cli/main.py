@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import signal
 import traceback
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
+from isocenter.cli.clean import clean
 from isocenter.cli.demo import demo
 from isocenter.cli.evaluate import evaluate
 from isocenter.cli.model import show_model
@@ -21,6 +23,7 @@ from isocenter.cli.series import list_series
 from isocenter.cli.task_command import task_command
 from isocenter.cli.train import train
 from isocenter.core.errors import IsocenterError
+from isocenter.core.files import disk_error, refusal_in_words
 from isocenter.core.version import __version__
 from isocenter.tasks.registry import TASKS, task_of
 
@@ -71,8 +74,8 @@ def _explain(error: Exception) -> int:
     if isinstance(error, IsocenterError):
         complain(": ".join([*getattr(error, "__notes__", ()), str(error)]))
         return REFUSED
-    if isinstance(error, OSError) and error.strerror:
-        complain(f"The system refused: {error.strerror}.")
+    if (cause := disk_error(error)) is not None and cause.errno:
+        complain(f"The system refused: {refusal_in_words(cause)}.")
         return UNEXPECTED
     # A library's own message may quote a header, so only the kind and the place are shown.
     place = traceback.extract_tb(error.__traceback__)[-1]
@@ -97,12 +100,22 @@ app = typer.Typer(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ``arguments`` without the program's name, None for those given."""
     signal.signal(signal.SIGTERM, _leave)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _hang_up)  # ignored already: under nohup
     app(args=arguments, prog_name="isocenter")
 
 
 def _leave(number: int, _: object) -> None:
     """End on a request to terminate as on Ctrl-C: what is half done is cleared away."""
     raise SystemExit(128 + number)
+
+
+def _hang_up(number: int, frame: object) -> None:
+    """The same where the terminal is gone: nothing can be said any more, so nothing may try to."""
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(silence, stream)
+    _leave(number, frame)
 
 
 def _print_version(wanted: bool) -> None:
@@ -130,4 +143,5 @@ app.command(name="series")(list_series)
 app.command()(evaluate)
 app.command()(demo)
 app.command()(train)
+app.command()(clean)
 app.command(name="model")(show_model)

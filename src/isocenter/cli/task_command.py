@@ -43,6 +43,17 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         ],
         False,
     ),
+    "private": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--private",
+                help="Make folders and files for their owner alone (0700 and 0600); else the "
+                "system's defaults hold.",
+            ),
+        ],
+        False,
+    ),
 }
 
 

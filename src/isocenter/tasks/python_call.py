@@ -17,6 +17,7 @@ _COMMON = {
     "device": ("cpu", '"cpu", "cuda", "cuda:1" and so on, or "auto"'),
     "force": (False, "go on with a scan that the task does not accept, with warnings"),
     "dicom": (False, "write DICOM also where nothing that was read has a DICOM header"),
+    "private": (False, "make folders and files for their owner alone (0700 and 0600)"),
     "progress": (None, "called after every slice with how many are done, of how many"),
 }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused
+from isocenter.core.files import make_private, writing_to
 from isocenter.core.outputs import Output, SeriesOutput
 from isocenter.core.progress import Progress, silent
 from isocenter.core.record import RunRecord
@@ -98,6 +99,7 @@ def run(
     largest_run: bool = False,
     force: bool = False,
     dicom: bool = False,
+    private: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
     """Do a task: read, check, compute, write.
@@ -117,6 +119,8 @@ def run(
         force: go on with a scan that the task does not accept; the warnings are written into the
             report and into every DICOM object.
         dicom: write DICOM also where nothing that was read has a DICOM header.
+        private: folders and files are for their owner alone (0700 and 0600), whatever the system's
+            defaults.
         progress: called after every slice.
 
     Raises:
@@ -160,8 +164,11 @@ def run(
     with only_run_for(final):
         if earlier := earlier_result(final, prepared.record.digest()):
             record = _stored_record(earlier["record"])
+            if private:
+                with writing_to(final):
+                    make_private(final)
             return _result(final, task.outputs, record, prepared.notes, already_there=True)
-        with appearing_at_once(final) as partial:
+        with appearing_at_once(final, private=private) as partial:
             _write(prepared, partial, progress or silent)
     return _result(final, task.outputs, prepared.record, prepared.notes)
 

@@ -45,6 +45,7 @@ def enhance(
     largest_run: bool = False,
     force: bool = False,
     dicom: bool = False,
+    private: bool = False,
     progress: Progress | None = None,
 ) -> EnhanceResult:
     """Enhance one low-dose CT series.
@@ -66,6 +67,7 @@ def enhance(
         force: go on with a scan outside the model's range; the warnings are written into the
             report and into every DICOM object.
         dicom: write DICOM also where ``input`` has no DICOM header, as nobody's patient.
+        private: folders and files are for their owner alone (0700 and 0600).
         progress: called after every slice.
 
     Raises:
@@ -90,6 +92,7 @@ def enhance(
         largest_run=largest_run,
         force=force,
         dicom=dicom,
+        private=private,
         progress=progress,
     )
     return EnhanceResult(**vars(result))
