@@ -31,7 +31,7 @@ SCAN = "scan"
 def test_an_unknown_option_is_refused(invoke: Invoke, stand: Stand) -> None:
     result = invoke("enhance", SCAN, "--output", "out", "--stength", "1")
     assert result.exit_code == 2
-    assert "--stength" in result.stderr
+    assert "--strength" in result.stderr
 
 
 def test_enhance_passes_every_option_on(

@@ -559,10 +559,10 @@ def test_the_shipped_model_is_found_by_its_name() -> None:
 
 
 def test_a_misspelled_model_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
-    words = "no model and no folder 'ct_enhanse'; did you mean 'ct_enhance'.*comes with the package"
+    words = "no such model and no such folder; did you mean 'ct_enhance'.*comes with the package"
     with pytest.raises(ModelRefused, match=words):
         load("ct_enhanse")
-    with pytest.raises(ModelRefused, match="no model and no folder"):
+    with pytest.raises(ModelRefused, match="no such model and no such folder"):
         load(tmp_path / "nowhere")
     with pytest.raises(ModelRefused, match="no SHA256SUMS"):
         load(tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import signal
 import traceback
@@ -22,6 +21,7 @@ from isocenter.cli.output import complain
 from isocenter.cli.series import list_series
 from isocenter.cli.task_command import task_command
 from isocenter.cli.train import train
+from isocenter.cli.usage import no_such_command, without_what_was_typed
 from isocenter.core.errors import IsocenterError
 from isocenter.core.files import disk_error, refusal_in_words
 from isocenter.core.version import __version__
@@ -48,12 +48,20 @@ class _Commands(TyperGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
             return super().resolve_command(ctx, args)
+        except click.UsageError:
+            raise no_such_command(args[0], self.list_commands(ctx), ctx) from None
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
         except click.UsageError as error:
-            # click corrects to commands of its own table, where tasks are not.
-            if args and (near := difflib.get_close_matches(args[0], TASKS, n=1)):
-                message = f"{error.message.rstrip('.')}. Did you mean {near[0]!r}?"
-                raise click.UsageError(message, ctx) from None
-            raise
+            raise without_what_was_typed(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -61,6 +69,9 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             complain("Stopped.")
             raise typer.Exit(INTERRUPTED) from None
+        except click.UsageError as error:
+            # Of the command alone: what this group says of itself is in our words already.
+            raise (error if error.ctx is ctx else without_what_was_typed(error)) from None
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
         except Exception as error:

@@ -240,7 +240,7 @@ def load(model: str | Path | None = None, *, device: str = "cpu") -> Any:
         near = difflib.get_close_matches(folder.name, shipped, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ModelRefused(
-            f"there is no model and no folder {name!r}; {hint}{', '.join(shipped)} comes with the "
+            f"there is no such model and no such folder; {hint}{', '.join(shipped)} comes with the "
             "package, for any other give the model's folder"
         )
     return load_folder(folder, device=device)
