@@ -325,7 +325,14 @@ def _write(prepared: _Run, partial: Path, progress: Progress) -> None:
         ),
         partial / REPORT_NAME,
     )
-    write_record(partial, {"record": prepared.record.as_dict(), "observations": observed.facts})
+    write_record(
+        partial,
+        {
+            "record": prepared.record.as_dict(),
+            "observations": observed.facts,
+            "notes": list(prepared.notes),
+        },
+    )
 
 
 def _stream(prepared: _Run, partial: Path, progress: Progress) -> Observed:
