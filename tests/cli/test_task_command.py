@@ -39,7 +39,7 @@ def test_enhance_passes_every_option_on(
 ) -> None:
     call = stand("isocenter.tasks.run", "run", enhanced)
     given = "--series 1.2 --largest-run --strength medium --samples 2 --steps 8 --seed 7 --model m"
-    more = "--dose-fraction 0.25 --device auto --force --dicom --private"
+    more = "--dose-fraction 0.25 --device auto --force --dicom --private --map both --color-map"
     invoke("enhance", SCAN, "-o", "out", *given.split(), *more.split())
     (arguments, options) = call.calls[0]
     options.pop("progress")
@@ -53,6 +53,8 @@ def test_enhance_passes_every_option_on(
         "force": True,
         "dicom": True,
         "private": True,
+        "maps": "both",
+        "color_map": True,
     }
 
 
