@@ -575,3 +575,17 @@ def test_a_round_trip_of_the_shipped_model_keeps_every_byte_that_decides(tmp_pat
         name = path.relative_to(tmp_path / "again").as_posix()
         if path.is_file() and name not in EXPLAINING:
             assert path.read_bytes() == (shipped_folder() / name).read_bytes(), name
+
+
+def test_a_disk_that_is_full_is_said_and_leaves_no_model(
+    tmp_path: Path, build_enhancer: Build
+) -> None:
+    resource = pytest.importorskip("resource", reason="this system limits no file sizes")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(OutputRefused, match="does not take files this large"):
+            save_folder(build_enhancer(), tmp_path / "model")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []

@@ -14,12 +14,14 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedCTImageStorage, generate_uid
 
-from isocenter.core.outputs import HOUNSFIELD, Code, SeriesOutput
+from isocenter.core.outputs import HOUNSFIELD, Code, MapOutput, MaskOutput, SeriesOutput
 from isocenter.core.record import RunRecord
 from isocenter.dicom.marking import Provenance
 from isocenter.dicom.reading.open import open_ct_series
 from isocenter.dicom.writing.derived_series import DerivedSeriesWriter
 from isocenter.dicom.writing.modules import keywords_of
+from isocenter.dicom.writing.parametric_map import ParametricMapWriter
+from isocenter.dicom.writing.segmentation import SegmentationWriter
 
 Write = Callable[..., Any]
 EVENTS = ["1.2.3.5", "1.2.3.6"]
@@ -30,9 +32,32 @@ ENHANCED = SeriesOutput(
     unit=HOUNSFIELD,
     derivation=Code("DLNR", "99ISOCENTER", "Deep learning noise reduction"),
 )
+MAP = MapOutput(
+    name="m",
+    label="Map",
+    modality="CT",
+    unit=HOUNSFIELD,
+    derivation=Code("DLUQ", "99ISOCENTER", "Deep learning uncertainty estimation"),
+    content_label="M",
+    meaning="Something.",
+    quantity=Code("PIHW90", "99ISOCENTER", "Half-width of 90 % prediction interval"),
+)
+MASK = MaskOutput(
+    name="k",
+    label="Mask",
+    derivation=Code("DLUQ", "99ISOCENTER", "Deep learning uncertainty estimation"),
+    category=Code("49755003", "SCT", "Morphologically Abnormal Structure"),
+    kind=Code("52988006", "SCT", "Lesion"),
+)
 RECORD = RunRecord(
     task="t", product_version="1", model_name="m", model_version="1", weights_sha256="ab" * 32
 )
+
+
+def provenance() -> Provenance:
+    return Provenance(
+        record=RECORD, model_description="", clock=lambda: datetime(2026, 2, 3, tzinfo=UTC)
+    )
 
 
 def plain(dataset: Dataset, index: int) -> None:
@@ -77,10 +102,7 @@ def converted(folder: Path, classic: Path) -> Path:
 def enhanced(source: Path, folder: Path) -> Path:
     folder.mkdir()
     series = open_ct_series(source)
-    provenance = Provenance(
-        record=RECORD, model_description="", clock=lambda: datetime(2026, 2, 3, tzinfo=UTC)
-    )
-    writer = DerivedSeriesWriter(series, folder, provenance=provenance, output=ENHANCED)
+    writer = DerivedSeriesWriter(series, folder, provenance=provenance(), output=ENHANCED)
     for index in range(len(series)):
         writer.write(index, series.values(index) + 1)
     (path,) = writer.finish()
@@ -129,6 +151,27 @@ def test_dciodvfy_finds_no_error(
     scan = write_classic_ct(shape=(4, 16, 16), edit=edit)
     path = enhanced(converted(tmp_path / "in", scan.folder), tmp_path / "out")
     assert dciodvfy_errors(path) == []
+
+
+@pytest.mark.parametrize(
+    ("writer", "output"), [(ParametricMapWriter, MAP), (SegmentationWriter, MASK)]
+)
+def test_maps_and_masks_of_it_are_valid_too(
+    write_classic_ct: Write,
+    dciodvfy_errors: Any,
+    tmp_path: Path,
+    edit: Any,
+    writer: Any,
+    output: Any,
+) -> None:
+    scan = write_classic_ct(shape=(3, 16, 16), edit=edit)
+    series = open_ct_series(converted(tmp_path / "in", scan.folder))
+    (tmp_path / "out").mkdir()
+    to = writer(series, tmp_path / "out", provenance=provenance(), output=output)
+    for index in range(len(series)):
+        values = series.values(index)
+        to.write(index, values > 0 if output is MASK else values)
+    assert [dciodvfy_errors(path) for path in to.finish()] == [[]]
 
 
 @pytest.mark.real_data
