@@ -64,7 +64,10 @@ class ColorOverlay:
         bar = over_gray(np.full(shares.shape, float(_MIDDLE_GRAY)), shares)
         strip.paste(Image.fromarray(bar), (margin, top))
         top += bar_px + 2
-        for share, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
+        anchors = {0.0: "la", 0.5: "ma", 1.0: "ra"}
+        if self.columns < 14 * self._text_px:
+            del anchors[0.5]  # no room between the ends
+        for share, anchor in anchors.items():
             place = (margin + share * (width - 1), top)
             draw.text(place, self._number(share), _TEXT_COLOR, font, anchor=anchor)
         top += line_px
