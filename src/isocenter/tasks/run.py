@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocenter.core.device import resolve_device
-from isocenter.core.errors import InputRefused, OutputRefused
+from isocenter.core.errors import InputRefused
 from isocenter.core.files import make_private, writing_to
 from isocenter.core.outputs import MapImages, SeriesOutput, WrittenOutput
 from isocenter.core.progress import Progress, silent
@@ -139,7 +139,7 @@ def run(
     settings = task.settings() if settings is None else settings
     if not str(output):
         raise InputRefused("input and output must be named; an empty name is neither")
-    final = _final(output)
+    final = Path(output).expanduser().resolve()
     opened = open_inputs(
         task.reads, _by_name(task, inputs), series=_by_name(task, series), largest_run=largest_run
     )
@@ -180,13 +180,6 @@ def run(
         with appearing_at_once(final, private=private) as partial:
             _write(prepared, partial, progress or silent)
     return _result(final, prepared.outputs, prepared.record, prepared.notes)
-
-
-def _final(output: str | Path) -> Path:
-    try:
-        return Path(output).expanduser().resolve()
-    except (ValueError, OSError, RuntimeError) as error:
-        raise OutputRefused("the system takes no such name of a folder; name another") from error
 
 
 def _by_name(task: Task[Any, Any], given: Any) -> dict[str, Any]:
