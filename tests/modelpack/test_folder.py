@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import sys
@@ -221,10 +222,10 @@ def test_nothing_is_left_behind_by_a_failure(
     tmp_path: Path, build_enhancer: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "no space left")
 
     monkeypatch.setattr(folder_module, "write_checksums", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(OutputRefused, match="the disk is full"):
         build_enhancer().save_pretrained(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
