@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import csv
+import errno
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from isocenter.core.errors import OutputRefused
 from isocenter.core.seeds import derived_seed
 from isocenter.training import loop
 from isocenter.training.checkpoint import save_state
@@ -293,11 +295,11 @@ def test_a_failed_write_keeps_the_last_checkpoint(
     path = tmp_path / "last.pt"
     save_state(path, {"step": 1})
 
-    def half(state: object, target: Path) -> None:
-        Path(target).write_bytes(b"half")
-        raise OSError("no space left")
+    def half(state: object, target: BinaryIO) -> None:
+        target.write(b"half")
+        raise OSError(errno.ENOSPC, "no space left")
 
     monkeypatch.setattr(torch, "save", half)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(OutputRefused, match="the disk is full"):
         save_state(path, {"step": 2})
     assert torch.load(path, weights_only=True) == {"step": 1}

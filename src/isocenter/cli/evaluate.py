@@ -15,6 +15,7 @@ from rich.table import Table
 from isocenter.cli.options import LargestRunOption
 from isocenter.cli.output import complain, naming, print_table, progress_bar
 from isocenter.core.errors import InputRefused, IsocenterError, OutputRefused
+from isocenter.core.files import writing_to
 from isocenter.core.outputs import HOUNSFIELD
 
 if TYPE_CHECKING:
@@ -118,10 +119,6 @@ def _print_comparison(comparison: Comparison) -> None:
 
 
 def _write(save: Callable[[Path], Path], file: Path) -> None:
-    try:
+    with writing_to(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         save(file)
-    except OSError as error:
-        raise OutputRefused(
-            f"cannot write {file}: {error.strerror}; name a file in a folder you may write to"
-        ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import os
 import signal
 import traceback
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
+from isocenter.cli.clean import clean
 from isocenter.cli.demo import demo
 from isocenter.cli.evaluate import evaluate
 from isocenter.cli.model import show_model
@@ -20,7 +21,9 @@ from isocenter.cli.output import complain
 from isocenter.cli.series import list_series
 from isocenter.cli.task_command import task_command
 from isocenter.cli.train import train
+from isocenter.cli.usage import no_such_command, without_what_was_typed
 from isocenter.core.errors import IsocenterError
+from isocenter.core.files import disk_error, refusal_in_words
 from isocenter.core.version import __version__
 from isocenter.tasks.registry import TASKS, task_of
 
@@ -45,12 +48,20 @@ class _Commands(TyperGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
             return super().resolve_command(ctx, args)
+        except click.UsageError:
+            raise no_such_command(args[0], self.list_commands(ctx), ctx) from None
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
         except click.UsageError as error:
-            # click corrects to commands of its own table, where tasks are not.
-            if args and (near := difflib.get_close_matches(args[0], TASKS, n=1)):
-                message = f"{error.message.rstrip('.')}. Did you mean {near[0]!r}?"
-                raise click.UsageError(message, ctx) from None
-            raise
+            raise without_what_was_typed(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -58,6 +69,9 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             complain("Stopped.")
             raise typer.Exit(INTERRUPTED) from None
+        except click.UsageError as error:
+            # Of the command alone: what this group says of itself is in our words already.
+            raise (error if error.ctx is ctx else without_what_was_typed(error)) from None
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
         except Exception as error:
@@ -71,8 +85,8 @@ def _explain(error: Exception) -> int:
     if isinstance(error, IsocenterError):
         complain(": ".join([*getattr(error, "__notes__", ()), str(error)]))
         return REFUSED
-    if isinstance(error, OSError) and error.strerror:
-        complain(f"The system refused: {error.strerror}.")
+    if (cause := disk_error(error)) is not None and cause.errno:
+        complain(f"The system refused: {refusal_in_words(cause)}.")
         return UNEXPECTED
     # A library's own message may quote a header, so only the kind and the place are shown.
     place = traceback.extract_tb(error.__traceback__)[-1]
@@ -97,12 +111,22 @@ app = typer.Typer(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ``arguments`` without the program's name, None for those given."""
     signal.signal(signal.SIGTERM, _leave)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _hang_up)  # ignored already: under nohup
     app(args=arguments, prog_name="isocenter")
 
 
 def _leave(number: int, _: object) -> None:
     """End on a request to terminate as on Ctrl-C: what is half done is cleared away."""
     raise SystemExit(128 + number)
+
+
+def _hang_up(number: int, frame: object) -> None:
+    """The same where the terminal is gone: nothing can be said any more, so nothing may try to."""
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(silence, stream)
+    _leave(number, frame)
 
 
 def _print_version(wanted: bool) -> None:
@@ -130,4 +154,5 @@ app.command(name="series")(list_series)
 app.command()(evaluate)
 app.command()(demo)
 app.command()(train)
+app.command()(clean)
 app.command(name="model")(show_model)
