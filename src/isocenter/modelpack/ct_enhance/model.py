@@ -24,6 +24,7 @@ from isocenter.modelpack.ct_enhance.contract import AcceptedScans, Estimate
 from isocenter.modelpack.ct_enhance.dose_prior import DosePrior
 from isocenter.modelpack.ct_enhance.judged import JudgedSlice
 from isocenter.modelpack.ct_enhance.mean import CtMeanModel, MeanAndSpread
+from isocenter.modelpack.ct_enhance.measured import MEASURED, Measured, measured_of
 from isocenter.modelpack.ct_enhance.texture import CtTextureModel
 from isocenter.modelpack.folder import load_folder, save_folder
 from isocenter.networks.restoration_unet import RestorationUNet
@@ -46,6 +47,8 @@ class CtEnhancer:
         card: dict[str, Any],
         dose_prior: DosePrior | None = None,
         weights_sha256: str = "",
+        measured: Measured | None = None,
+        notes: tuple[str, ...] = (),
         device: str = "cpu",
     ) -> None:
         self.mean = _frozen(mean)
@@ -57,6 +60,8 @@ class CtEnhancer:
         self.name: str = card["name"]
         self.version: str = card["version"]
         self.weights_sha256 = weights_sha256
+        self.measured = measured
+        self.notes = notes
         self.context: int = mean.context
         self.to(device)
 
@@ -312,7 +317,7 @@ class CtEnhancer:
         }
 
     def tables(self) -> dict[str, dict[str, Any]]:
-        """The factors of the interval."""
+        """The factors of the interval; what was measured belongs to the weights as published."""
         return {"calibration": asdict(self.calibration)}
 
     @classmethod
@@ -335,6 +340,9 @@ class CtEnhancer:
         _refuse_unknown(settings, {"context", "accepted", "dose_prior"}, "model_index.json")
         context = settings["context"]
         _check_parts(parts["mean"], parts["texture"], context)
+        measured, note = (
+            measured_of(tables[MEASURED], weights_sha256) if MEASURED in tables else (None, "")
+        )
         return cls(
             mean=CtMeanModel(parts["mean"], context=context),
             texture=CtTextureModel(parts["texture"], scheduler=parts["scheduler"]),
@@ -343,6 +351,8 @@ class CtEnhancer:
             dose_prior=_dose_prior(settings["dose_prior"]),
             card=card,
             weights_sha256=weights_sha256,
+            measured=measured,
+            notes=(note,) if note else (),
             device=device,
         )
 
