@@ -3,8 +3,8 @@
 The folder has the layout of diffusers: ``model_index.json`` names the kind and its parts; a part is
 a folder with ``config.json`` (``scheduler_config.json`` for a scheduler) and, for a network,
 ``diffusion_pytorch_model.safetensors``. Beside them lie JSON files that the kind asks for,
-``card.json``, documents for people, and where it was measured ``measured.json``. ``SHA256SUMS`` lists the digest of every file, and nothing
-is built before all of them agree.
+``card.json``, documents for people and, once it was measured, ``measured.json``. ``SHA256SUMS``
+lists the digest of every file, and nothing is built before all of them agree.
 
 A folder may come from anywhere, so it is treated as input: it holds text and tensors only, what it
 names is looked up in :mod:`isocenter.modelpack.registry`, and tensors are read once their names

@@ -46,7 +46,7 @@ def test_figures_are_read_and_said_in_words() -> None:
     assert measured.coverage.promised == 0.9
     assert measured.coverage.sets[0].tissues == {"lung": 0.87}
     assert measured.coverage.pooled == (0.88, 0.914)
-    assert measured.coverage.in_words() == "measured: 88 to 91 % of voxels in 2 sets of pairs"
+    assert measured.coverage.in_words() == "88 to 91 % of voxels in 2 measured sets of pairs"
 
 
 def test_kept_contrast_lies_between_noise_levels_by_their_logarithm() -> None:

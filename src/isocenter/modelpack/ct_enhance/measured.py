@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,12 +52,16 @@ class MeasuredCoverage:
         shares = [each.pooled for each in self.sets]
         return min(shares), max(shares)
 
-    def in_words(self) -> str:
-        """Such as "measured: 86 to 90 % of voxels in 3 sets of pairs"."""
+    @property
+    def shares(self) -> str:
+        """Both in words, such as "86 to 90 %"."""
         low, high = (f"{100 * share:.0f}" for share in self.pooled)
-        shares = low if low == high else f"{low} to {high}"
-        sets = "one set" if len(self.sets) == 1 else f"{len(self.sets)} sets"
-        return f"measured: {shares} % of voxels in {sets} of pairs"
+        return f"{low if low == high else f'{low} to {high}'} %"
+
+    def in_words(self) -> str:
+        """Such as "86 to 90 % of voxels in 3 measured sets of pairs"."""
+        sets = "one measured set" if len(self.sets) == 1 else f"{len(self.sets)} measured sets"
+        return f"{self.shares} of voxels in {sets} of pairs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +238,7 @@ def _is_digest(value: Any) -> bool:
 def _rises(value: Any) -> bool:
     if not isinstance(value, list) or not value or not all(map(_is_number, value)):
         return False
-    return value[0] > 0 and all(a < b for a, b in zip(value, value[1:], strict=False))
+    return value[0] > 0 and all(a < b for a, b in pairwise(value))
 
 
 def _is_grid(value: Any, rows: int, columns: int) -> bool:

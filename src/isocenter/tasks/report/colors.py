@@ -1,4 +1,4 @@
-"""Two palettes, made of a few anchor colors by equal steps of lightness."""
+"""Palettes, made of a few anchor colors by equal steps of lightness."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 NUM_COLORS = 256
 # Dark violet over blue and green to light yellow; lightness rises evenly.
 _SEQUENTIAL = ("#1b0c3f", "#2a4b8c", "#1f8a85", "#7cbf4a", "#fbf3a0")
-_COLD, _WARM, _WHITE = ("#0b2a66", "#3f7fc0"), ("#c8553d", "#6b0f1a"), "#ffffff"
+# From black to light blue and to light yellow, for pictures that are seen in the dark.
+_BLACK, _COOL, _HOT = (
+    "#08090b",
+    ("#1f4f9c", "#5aa7e8", "#d6f0ff"),
+    ("#93301f", "#e58a3c", "#fff0c4"),
+)
 
 # Linear sRGB to XYZ over the white point D65 (IEC 61966-2-1).
 _TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
@@ -26,9 +31,8 @@ def palette(name: str) -> NDArray:
         colors = _along(_SEQUENTIAL, NUM_COLORS)
     elif name == "diverging":
         half = NUM_COLORS // 2
-        cold = _along((*_COLD, _WHITE), half)
-        warm = _along((_WHITE, *_WARM), half)
-        colors = np.concatenate([cold, warm])
+        cold = _along((_BLACK, *_COOL), half)[::-1]
+        colors = np.concatenate([cold, _along((_BLACK, *_HOT), half)])
     else:
         raise ValueError(f'a palette is "gray", "sequential" or "diverging", got {name!r}')
     colors.flags.writeable = False

@@ -16,6 +16,7 @@ from isocenter.tasks.report.colors import NUM_COLORS, palette
 from isocenter.tasks.report.content import Panel, Pictures
 
 Box = tuple[slice, slice]
+OPPOSITE = dict(zip("LRAPHF", "RLPAFH", strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class Scale:
         return start, middle, f"{sign}{end} {self.unit}".rstrip()
 
 
-def panel(title: str, image: NDArray, scale: Scale, *, where: str) -> Panel:
+def panel(title: str, image: NDArray, scale: Scale, *, where: str, mark: str = "") -> Panel:
     """One (row, column) image with its legend; ``where`` begins its description."""
     return Panel(
         title=title,
@@ -68,6 +69,7 @@ def panel(title: str, image: NDArray, scale: Scale, *, where: str) -> Panel:
         ticks=scale.ticks,
         description=f"{where}, {title.lower()}, {scale.label}: "
         f"{scale.low:.{scale.digits}f} to {scale.high:.{scale.digits}f} {scale.unit}".rstrip(),
+        mark=mark,
     )
 
 
@@ -95,13 +97,13 @@ def pictures(
 
 def sides(geometry: Geometry) -> tuple[str, str, str, str]:
     """Letters for left, right, top and bottom of the picture: R, L, A, P, H or F."""
-    right = _letter(geometry.column_direction)
-    bottom = _letter(geometry.row_direction)
-    opposite = dict(zip("LRAPHF", "RLPAFH", strict=True))
-    return opposite[right], right, opposite[bottom], bottom
+    right = letter(geometry.column_direction)
+    bottom = letter(geometry.row_direction)
+    return OPPOSITE[right], right, OPPOSITE[bottom], bottom
 
 
-def _letter(direction: tuple[float, float, float]) -> str:
+def letter(direction: tuple[float, float, float]) -> str:
+    """The side of the patient that a direction leads to, as nearly as one letter can say."""
     axis = int(np.argmax(np.abs(direction)))
     return ("LR", "PA", "HF")[axis][int(direction[axis] < 0)]
 
