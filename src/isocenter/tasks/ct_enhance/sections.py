@@ -379,8 +379,8 @@ def _images(seen: Observations, facts: EnhanceFacts) -> Iterator[Part]:
     else:
         yield Paragraph(
             text="Look here first: the largest changes among the slices shown, averaged over about "
-            "6 mm, where noise is small. Press space for before and after in turn. What is seen "
-            "before and gone or changed after is to be read from the original.",
+            "6 mm, where noise is small. In the viewer, a and b show after and before in turn. "
+            "What is seen before and gone or changed after is to be read from the original.",
             note=False,
         )
         yield places
@@ -396,7 +396,7 @@ def _places(seen: Observations) -> Places | None:
 
 def _look_at_place(seen: Observations, place: ChangedPlace) -> Look:
     window = LUNG_WINDOW if place.around_hu < -400 else SOFT_TISSUE
-    return _look(seen, place.index, "difference", window.name, (place.row, place.column))
+    return _look(seen, place.index, "side", window.name, (place.row, place.column))
 
 
 def _said(place: ChangedPlace) -> str:

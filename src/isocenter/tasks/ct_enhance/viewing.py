@@ -204,7 +204,7 @@ def windows_for(regions: Collection[RegionChange]) -> tuple[Window, ...]:
     if soft:
         most = max(soft, key=lambda each: each.num_voxels)
         center = 10.0 * round(most.before_hu / 10)
-        windows.append(Window(name=f"Narrow {center:.0f}", center=center, width=NARROW_WIDTH))
+        windows.append(Window(name="Narrow", center=center, width=NARROW_WIDTH))
     if LUNG.key in found:
         windows.append(LUNG_WINDOW)
     if DENSE.key in found:

@@ -31,8 +31,9 @@ def palette(name: str) -> NDArray:
         colors = _along(_SEQUENTIAL, NUM_COLORS)
     elif name == "diverging":
         half = NUM_COLORS // 2
-        cold = _along((_BLACK, *_COOL), half)[::-1]
-        colors = np.concatenate([cold, _along((_BLACK, *_HOT), half)])
+        # Small values are what one looks for, so lightness rises faster near zero.
+        cold, hot = (_along((_BLACK, *side), half, bend=0.85) for side in (_COOL, _HOT))
+        colors = np.concatenate([cold[::-1], hot])
     else:
         raise ValueError(f'a palette is "gray", "sequential" or "diverging", got {name!r}')
     colors.flags.writeable = False
@@ -63,12 +64,12 @@ def _srgb_of(lab: NDArray) -> NDArray:
     return np.rint(values * 255).astype(np.uint8)
 
 
-def _along(anchors: tuple[str, ...], num_colors: int) -> NDArray:
-    """Colors on the way through the anchors, by equal steps of lightness."""
+def _along(anchors: tuple[str, ...], num_colors: int, *, bend: float = 1.0) -> NDArray:
+    """Colors on the way through the anchors, by equal steps of lightness where ``bend`` is 1."""
     rgb = np.array([[int(text[at : at + 2], 16) for at in (1, 3, 5)] for text in anchors])
     lab = lab_of(rgb)
     place = lab[:, 0]
     if place[0] > place[-1]:
         return _along(anchors[::-1], num_colors)[::-1].copy()
-    wanted = np.linspace(place[0], place[-1], num_colors)
+    wanted = place[0] + (place[-1] - place[0]) * np.linspace(0, 1, num_colors) ** bend
     return _srgb_of(np.stack([np.interp(wanted, place, channel) for channel in lab.T], axis=-1))

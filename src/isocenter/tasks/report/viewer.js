@@ -197,6 +197,7 @@
       paintWords(shownKeys()[number], box, clip, number);
     });
     if (state.mode === "swipe") paintDivider(split, height);
+    for (const box of state.mode === "swipe" ? boxes().slice(0, 1) : boxes()) paintFrame(box);
   }
 
   function paintPicture(picture, box, clip, ratio) {
@@ -266,14 +267,17 @@
     write(captionOf(key), x, box.y + 37, { weight: 400, align, color: "#b9c4ce" });
     if (layer.mark) write(layer.mark, x, box.y + 56, { align, color: "#ff9f6b", size: 11 });
     context.restore();
-    if (number && state.mode === "swipe") return;
+  }
+
+  function paintFrame(box) {
     const [left, right, top, bottom] = frameNow().sides;
     const middle = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
     const yellow = { color: "#ffd54a", align: "center", size: 13 };
     write(left, box.x + 14, middle.y, yellow);
     write(right, box.x + box.width - 14, middle.y, yellow);
-    write(top, middle.x, box.y + 15, yellow);
-    write(bottom, middle.x, box.y + box.height - 14, yellow);
+    const beside = state.mode === "swipe" ? middle.x + 16 : middle.x;
+    write(top, beside, box.y + 15, yellow);
+    write(bottom, beside, box.y + box.height - 14, yellow);
     paintScaleBar(box);
     write(frameNow().heading, box.x + box.width - 12, box.y + box.height - 16, {
       align: "right", weight: 400, color: "#b9c4ce",
@@ -310,21 +314,22 @@
     context.fillStyle = "#ffd54a";
     context.fillRect(split - 1, 0, 2, height);
     context.beginPath();
-    context.arc(split, height / 2, 13, 0, 2 * Math.PI);
+    const y = 0.82 * height; // below what is looked at first
+    context.arc(split, y, 13, 0, 2 * Math.PI);
     context.fill();
     context.fillStyle = "#14181d";
     context.font = "700 14px system-ui, sans-serif";
     context.textAlign = "center";
     context.textBaseline = "middle";
-    context.fillText("‹ ›", split, height / 2);
+    context.fillText("‹ ›", split, y);
   }
 
   // What stands beside the stage
 
   function said(value, sign, digits = 0) {
     const text = Math.abs(value).toFixed(digits);
-    if (sign === "±") return `± ${text}`;
     const zero = Number(text) === 0;
+    if (sign === "±") return zero ? text : `± ${text}`;
     return (zero ? "" : value < 0 ? "−" : sign) + text;
   }
 
