@@ -83,10 +83,9 @@ def test_what_cannot_be_is_refused(wrong: dict[str, Any], said: str) -> None:
 
 def test_unknown_tissues_and_impossible_shares_are_refused() -> None:
     for tissues in ({"spleen": 0.9}, {"lung": 1.1}):
-        coverage = {"promised": 0.9, "sets": [table()["coverage"]["sets"][0]]}
-        coverage["sets"][0] |= {"tissues": tissues}
+        one = table()["coverage"]["sets"][0] | {"tissues": tissues}
         with pytest.raises(ModelRefused, match=r"sets\[0\]\.tissues"):
-            from_json(table(coverage=coverage))
+            from_json(table(coverage={"promised": 0.9, "sets": [one]}))
 
 
 def test_figures_of_other_weights_are_left_aside_with_a_note() -> None:
