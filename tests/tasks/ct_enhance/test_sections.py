@@ -235,6 +235,16 @@ def test_a_shift_of_numbers_is_found(make_scan: Make, doubles: Any) -> None:
     assert [check.passed for check in checks_of(seen.report)] == [True, False, True, True]
 
 
+def test_few_voxels_in_much_noise_are_not_judged(make_scan: Make, doubles: Any) -> None:
+    scan = make_scan(shape=(1, 96, 96), noise_hu=150.0, spacing_mm=(3.0, 1.0, 1.0))
+    seen = make_report(scan, doubles.ModelDouble())
+    check = checks_of(seen.report)[1]
+    assert check.passed is None
+    assert "told from noise" in check.answer
+    assert check.looks
+    assert "Mean HU of even regions" not in headline(seen.observations)
+
+
 def test_what_needs_a_look_says_what_to_do_and_leads_there(make_scan: Make, doubles: Any) -> None:
     report = make_report(make_scan(), doubles.unchanged(), num_clipped=7).report
     check = checks_of(report)[3]

@@ -52,6 +52,7 @@ from isocenter.tasks.suitability import Suitability
 from isocenter.tasks.task import Observed, SliceResult
 
 LARGEST_HU_CHANGE = 2.0
+INDEPENDENT_MM2 = 9.0
 # Single voxels of metal or bright bone often lie at the end of the range before any change.
 LARGEST_CLIPPED_SHARE = 1e-5
 NUM_PLACES = 4
@@ -160,7 +161,7 @@ def page_of(seen: Observations, facts: EnhanceFacts) -> Page:
 def headline(seen: Observations) -> str:
     """What happened, in one or two plain sentences."""
     parts = [_noise_sentence(seen.noise_before_hu, seen.noise_after_hu)]
-    worst = largest_change(seen.regions)
+    worst = largest_change(judged_regions(seen))
     if worst is not None:
         parts.append(
             f"Mean HU of even regions moved by at most {abs(worst.change_hu):.1f} HU "
@@ -188,13 +189,28 @@ def _noise_sentence(before: float, after: float) -> str:
     return f"Noise in the quietest soft tissue {verb} from {change}."
 
 
-def largest_change(regions: Sequence[RegionChange]) -> RegionChange | None:
-    """The kind of region whose mean moved most.
+def judged_regions(seen: Observations) -> tuple[RegionChange, ...]:
+    """Kinds of region whose mean tells a shift from noise.
 
-    Dense matter is left out: it holds edges and contrast medium, whose mean follows sharpness.
+    Dense matter is left out: it holds edges and contrast medium, whose mean follows sharpness. So
+    are few voxels in much noise, taken as independent where they lie 3 mm apart.
     """
-    judged = [each for each in regions if each.kind is not DENSE]
-    return max(judged, key=lambda each: abs(each.change_hu), default=None)
+    return tuple(
+        each
+        for each in seen.regions
+        if each.kind is not DENSE and not _standard_error(seen, each) > LARGEST_HU_CHANGE
+    )
+
+
+def _standard_error(seen: Observations, region: RegionChange) -> float:
+    """Of the mean, from the noise before; NaN where that was not measured."""
+    independent = min(1.0, seen.views.pixel_mm2 / INDEPENDENT_MM2) * region.num_voxels
+    return seen.noise_before_hu / math.sqrt(independent)
+
+
+def largest_change(regions: Sequence[RegionChange]) -> RegionChange | None:
+    """The kind of region whose mean moved most."""
+    return max(regions, key=lambda each: abs(each.change_hu), default=None)
 
 
 def strength_words(settings: EnhanceSettings) -> str:
@@ -213,11 +229,11 @@ def strength_words(settings: EnhanceSettings) -> str:
 
 def _check_numbers(seen: Observations) -> Check:
     question = f"Were mean HU of even regions kept within {LARGEST_HU_CHANGE:g} HU (bone aside)?"
-    worst = largest_change(seen.regions)
+    worst = largest_change(judged_regions(seen))
     if worst is None:
         return Check(
             question=question,
-            answer="No even region held enough voxels.",
+            answer="No even region is large enough for its mean to be told from noise.",
             passed=None,
             advice="Measure HU in the original and in the result yourself, in the same places.",
             looks=_look_at_middle(seen, "side"),
@@ -234,10 +250,10 @@ def _check_numbers(seen: Observations) -> Check:
 
 def _look_at_shift(seen: Observations, worst: RegionChange) -> tuple[Look, ...]:
     """The slice in which these regions moved most."""
-    if not (worst.slices_hu and seen.views.indices):
-        return ()
     shown = {index: shift for index, shift in worst.slices_hu.items() if index in _shown(seen)}
     shifts = shown or worst.slices_hu
+    if not shifts:
+        return _look_at_middle(seen, "difference")
     index = max(shifts, key=lambda each: abs(shifts[each]))
     window = LUNG_WINDOW if worst.kind is LUNG else SOFT_TISSUE
     return (_look(seen, index, "difference", window.name),)

@@ -5,6 +5,7 @@ Scales of difference and interval are the same in every report, so that reports 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -94,6 +95,7 @@ class Views:
         across: rows of the reformats, by row of the slices; each plane (slice, column).
         box: where the patient is in all slices shown.
         slices: a few whole slices, for pictures on paper.
+        pixel_mm2: area of a pixel.
     """
 
     indices: tuple[int, ...]
@@ -101,6 +103,7 @@ class Views:
     across: dict[int, dict[str, NDArray]]
     box: Box
     slices: tuple[EnhancedSlice, ...]
+    pixel_mm2: float
 
     def frame_near(self, index: int) -> int:
         """Number of the frame that lies nearest to a slice."""
@@ -171,6 +174,7 @@ class ViewKeeper:
             across=self._across,
             box=self._box or _everything(self._slices),
             slices=tuple(self._slices),
+            pixel_mm2=math.prod(self._spacing_mm),
         )
 
 

@@ -265,8 +265,17 @@
     context.clip();
     write(layer.name, x, box.y + 18, { size: 15, align });
     write(captionOf(key), x, box.y + 37, { weight: 400, align, color: "#b9c4ce" });
-    if (layer.mark) write(layer.mark, x, box.y + 56, { align, color: "#ff9f6b", size: 11 });
+    markLines(layer.mark, clip.width - 20).forEach((line, place) => {
+      write(line, x, box.y + 56 + 15 * place, { align, color: "#ff9f6b", size: 11 });
+    });
     context.restore();
+  }
+
+  // On one line, or where that is too wide, part by part.
+  function markLines(mark, width) {
+    if (!mark) return [];
+    context.font = '600 11px system-ui, "Liberation Sans", "DejaVu Sans", sans-serif';
+    return context.measureText(mark).width <= width ? [mark] : mark.split(" · ");
   }
 
   function paintFrame(box) {
