@@ -35,6 +35,7 @@ from isocenter.tasks.report.viewer import (
     reformat_sides,
     stored,
 )
+from isocenter.tasks.report.words import number
 
 MARK = "AI · SYNTHETIC · RESEARCH USE"
 DIFFERENCE_HU = 100.0
@@ -298,7 +299,7 @@ def _reformats(views: Views, geometry: Geometry) -> Stack:
 
 def scale_of(window: Window) -> Scale:
     """A window as the legend of a picture says it."""
-    label = f"{window.name.lower()} window, C {window.center:.0f} W {window.width:.0f}"
+    label = f"{window.name.lower()} window, C {number(window.center, 0)} W {window.width:.0f}"
     return Scale.window(label, center=window.center, width=window.width, unit=HOUNSFIELD.name)
 
 
