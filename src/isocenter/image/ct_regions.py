@@ -47,9 +47,9 @@ _COARSE_MM = 3.0
 _STEEPEST_HU_PER_MM = 4.0
 _HOLE_RADIUS_MM = 2.0
 _SOLID_RADIUS_MM = 3.0
-# Smaller pockets of gas are bowel, stomach or airways; and gas alone is darker than lung.
-_LEAST_LUNG_CM2 = 20.0
-_DARKEST_LUNG_HU = -965.0
+# Smaller spaces are bowel, stomach or airways, and gas alone is darker than lung; the apex is lost.
+_LEAST_LUNG_CM2 = 35.0
+_DARKEST_LUNG_HU = -955.0
 _INNER_MM = 6.0
 # How far marrow lies from the shell of its bone.
 _MARROW_MM = 16.0

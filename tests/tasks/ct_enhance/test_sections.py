@@ -17,8 +17,9 @@ import pytest
 
 from isocenter.core.acquisition import CtAcquisition
 from isocenter.core.record import RunRecord
+from isocenter.core.volume import Geometry
 from isocenter.modelpack.ct_enhance.measured import Measured, from_json
-from isocenter.tasks.ct_enhance.observations import Observations, Observer
+from isocenter.tasks.ct_enhance.observations import Observations, Observer, num_shown_slices
 from isocenter.tasks.ct_enhance.rules import judge_scan
 from isocenter.tasks.ct_enhance.sections import EnhanceFacts, headline, page_of
 from isocenter.tasks.ct_enhance.settings import EnhanceSettings
@@ -316,6 +317,12 @@ def test_few_slices_are_kept_however_long_the_series(make_scan: Make, doubles: A
     assert len(seen.views.slices) == 3
     assert len(seen.noise.of_slices) == 24
     assert set(seen.views.indices) <= {each.index for each in seen.noise.of_slices}
+
+
+@pytest.mark.parametrize(("side", "most"), [(96, 12), (512, 12), (768, 6), (1024, 3), (4096, 3)])
+def test_large_matrices_get_fewer_slices(side: int, most: int) -> None:
+    geometry = Geometry(shape=(600, side, side), spacing_mm=(1.0, 0.5, 0.5))
+    assert num_shown_slices(geometry) == most
 
 
 def test_there_is_no_lung_window_and_no_lung_row_where_there_is_no_lung(

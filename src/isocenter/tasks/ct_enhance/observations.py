@@ -24,7 +24,10 @@ from isocenter.tasks.ct_enhance.viewing import ViewKeeper, Views
 from isocenter.tasks.task import SliceResult
 
 MOST_OBSERVED_SLICES = 24
-NUM_SHOWN_SLICES = 12
+MOST_SHOWN_SLICES = 12
+FEWEST_SHOWN_SLICES = 3
+# A page of so many pixels has some ten megabytes.
+MOST_SHOWN_PIXELS = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,12 @@ def _plain(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
 
 
+def num_shown_slices(geometry: Geometry) -> int:
+    """How many slices the viewer gets at most: fewer of large matrices."""
+    fitting = MOST_SHOWN_PIXELS // (geometry.shape[1] * geometry.shape[2])
+    return min(MOST_SHOWN_SLICES, max(FEWEST_SHOWN_SLICES, fitting))
+
+
 class Observer:
     """Collects :class:`Observations` slice by slice; its memory hardly grows with the series.
 
@@ -108,7 +117,7 @@ class Observer:
         self._geometry = geometry
         self._spacing_mm = geometry.spacing_mm[1:]
         observed = spread_evenly(geometry.shape[0], MOST_OBSERVED_SLICES)
-        places = spread_evenly(len(observed), NUM_SHOWN_SLICES, with_ends=True)
+        places = spread_evenly(len(observed), num_shown_slices(geometry), with_ends=True)
         self._observed = frozenset(observed)
         self._shown = tuple(observed[place] for place in places)
         self._keeper = ViewKeeper(geometry, self._shown, body_rows=body_rows)

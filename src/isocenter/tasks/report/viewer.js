@@ -176,8 +176,18 @@
 
   async function refresh() {
     const mine = ++turn;
-    const pictures = await Promise.all(shownKeys().map(pictureNow));
-    if (mine === turn) paint(pictures);
+    try {
+      const pictures = await Promise.all(shownKeys().map(pictureNow));
+      if (mine === turn) paint(pictures);
+    } catch {
+      sayDamaged();
+    }
+  }
+
+  function sayDamaged() {
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    find(".readout").textContent = "This page is damaged: its values do not add up. Get it again.";
   }
 
   function paint(pictures) {
