@@ -41,11 +41,13 @@ def coverage_parts(measured: Measured | None, *, promise: Any, forced: bool) -> 
         forced: whether the scan is outside what the interval was calibrated for.
     """
     heading = "Does the interval keep its word?"
+    said = promise or coverage_note(measured) or "The model's card says nothing of it."
+    yield Facts(heading=heading, value=said)
     if measured is None:
-        said = f"{NOT_MEASURED}: how often its interval holds is not known."
-        yield Facts(heading=heading, value=f"{said} {promise or ''}".strip())
+        yield Paragraph(
+            text=f"{NOT_MEASURED}: how often its interval holds is not known.", note=False
+        )
     else:
-        yield Facts(heading=heading, value=promise or coverage_note(measured))
         yield _coverage_table(measured.coverage)
         yield Paragraph(
             text="Share of voxels whose standard-dose value lay within the interval, in pairs of "

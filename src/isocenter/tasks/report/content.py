@@ -105,14 +105,12 @@ class Pictures:
         rows: panels of the same place.
         aspect: width to height of each.
         sides: letters for left, right, top and bottom of the patient.
-        pixels: whether single pixels shall be seen.
     """
 
     heading: str
     rows: tuple[tuple[Panel, ...], ...]
     aspect: float
     sides: tuple[str, str, str, str]
-    pixels: bool = False
     kind: ClassVar[str] = "pictures"
 
 

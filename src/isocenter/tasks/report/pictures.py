@@ -78,8 +78,6 @@ def pictures(
     rows: Sequence[Sequence[Panel]],
     box: Box,
     geometry: Geometry,
-    *,
-    pixels: bool = False,
 ) -> Pictures:
     """Rows of panels that show the same box of one slice."""
     height, width = (
@@ -91,7 +89,6 @@ def pictures(
         rows=tuple(tuple(row) for row in rows),
         aspect=width / height,
         sides=sides(geometry),
-        pixels=pixels,
     )
 
 
@@ -126,20 +123,6 @@ def box_around(mask: NDArray, *, margin_mm: float, spacing_mm: tuple[float, ...]
 
 def _extent(places: NDArray, margin: int, size: int) -> slice:
     return slice(max(0, int(places.min()) - margin), min(size, int(places.max()) + 1 + margin))
-
-
-def middle_of(box: Box, *, side_mm: float, spacing_mm: tuple[float, ...]) -> Box:
-    """A square in the middle of a box."""
-    rows, columns = (
-        _shrink(side, round(side_mm / step)) for side, step in zip(box, spacing_mm, strict=True)
-    )
-    return rows, columns
-
-
-def _shrink(side: slice, length: int) -> slice:
-    middle = (side.start + side.stop) // 2
-    half = min(length, side.stop - side.start) // 2
-    return slice(middle - half, middle + max(1, half))
 
 
 def png(image: NDArray, scale: Scale) -> str:
