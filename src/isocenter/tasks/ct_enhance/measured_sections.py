@@ -14,6 +14,7 @@ from isocenter.tasks.report.plots import AFTER_COLOR, BEFORE_COLOR, Curve, line_
 from isocenter.tasks.report.words import number
 
 PROMISED = 0.9
+QUIET_COLOR = "#c3ccd5"
 NOT_MEASURED = "No measured figures come with this model"
 
 
@@ -115,11 +116,14 @@ def contrast_parts(
 
 def _contrast_plot(contrast: KeptContrast, noise_hu: float) -> Plot:
     diameters = contrast.diameter_mm
-    ends = (contrast.noise_hu[0], contrast.noise_hu[-1])
     others = [
-        Curve(name=f"at {level:g} HU", x=diameters, y=row, color=BEFORE_COLOR)
-        for level, row in zip(contrast.noise_hu, contrast.kept, strict=True)
-        if level in ends
+        Curve(
+            name=f"at {contrast.noise_hu[place]:g} HU",
+            x=diameters,
+            y=contrast.kept[place],
+            color=color,
+        )
+        for place, color in ((0, QUIET_COLOR), (-1, BEFORE_COLOR))
     ]
     here = Curve(
         name=f"this scan, {noise_hu:.0f} HU",

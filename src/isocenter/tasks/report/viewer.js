@@ -539,6 +539,8 @@
     stage.focus({ preventScroll: true });
     stage.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, [event.offsetX, event.offsetY]);
+    pointed = [event.offsetX, event.offsetY];
+    updateReadout();
     const near = Math.abs(event.offsetX - state.split * stage.clientWidth) < 22;
     if (event.button === 2 || event.shiftKey) drag = "window";
     else drag = state.mode === "swipe" && near ? "split" : "pan";
@@ -664,7 +666,8 @@
   stage.addEventListener("pointermove", moved);
   stage.addEventListener("pointerup", released);
   stage.addEventListener("pointercancel", released);
-  stage.addEventListener("pointerleave", () => {
+  stage.addEventListener("pointerleave", (event) => {
+    if (event.pointerType !== "mouse") return; // what a finger touched stays to be read
     pointed = null;
     updateReadout();
   });

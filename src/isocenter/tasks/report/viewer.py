@@ -25,7 +25,7 @@ from isocenter.tasks.report.pictures import OPPOSITE, letter
 
 SCRIPT = "viewer.js"
 RING_MM = 8.0
-HINT = "Point at the picture for its values. Click it to scroll with the wheel and use the keys."
+HINT = "Point at the picture or touch it for its values; click it to use the wheel and the keys."
 _LOWEST, _HIGHEST = -32768, 32767
 # Deflate finds no more in noise, and trying takes five times as long.
 _EFFORT = 6
