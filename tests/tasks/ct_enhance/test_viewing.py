@@ -104,6 +104,18 @@ def test_scales_of_color_are_the_same_in_every_report_and_models_work_is_marked(
     assert [panel.title for panel in panels if panel.mark] == ["After", "Difference", "Uncertainty"]
 
 
+def test_on_paper_there_are_a_few_slices_and_a_reformat() -> None:
+    viewer = viewer_of(kept(), GEOMETRY, [], interval="90 % interval")
+    assert viewer is not None
+    headings = [each.heading for each in viewer.instead]
+    assert headings == [
+        *("Slice 3 of 10", "Slice 6 of 10", "Slice 9 of 10"),
+        "Coronal, row 21 of 40",
+    ]
+    assert viewer.instead[-1].aspect == pytest.approx(30 * 1.2 / (10 * 5))
+    assert viewer.instead[-1].sides == ("R", "L", "H", "F")
+
+
 def test_the_first_view_shows_the_patient_in_all_slices() -> None:
     views = kept()
     rows, columns = views.box

@@ -319,6 +319,8 @@ def _instead(
     shown = [window for window in windows if window in (SOFT_TISSUE, LUNG_WINDOW)]
     for piece in views.slices:
         yield _pictures_of(piece, geometry, views.box, shown, colored)
+    if views.across:
+        yield _reformat_pictures(views, geometry)
 
 
 def _pictures_of(
@@ -346,3 +348,28 @@ def _pictures_of(
         )
     )
     return pictures(f"{where} of {geometry.shape[0]}", rows, box, geometry)
+
+
+def _reformat_pictures(views: Views, geometry: Geometry) -> Pictures:
+    """The middle reformat before and after, in the soft-tissue window."""
+    row = sorted(views.across)[len(views.across) // 2]
+    turn = slice(None, None, -1 if is_upside_down(geometry) else 1)
+    across = views.box[1]
+    where = f"{plane_name(geometry.row_direction)}, row {row + 1} of {geometry.shape[1]}"
+    panels = (
+        panel(
+            name,
+            views.across[row][key][turn, across] * STEPS_HU[key],
+            scale_of(SOFT_TISSUE),
+            where=where,
+            mark=mark,
+        )
+        for key, name, mark in (("before", "Before", ""), ("after", "After", MARK))
+    )
+    height_mm = geometry.shape[0] * geometry.spacing_mm[0]
+    return Pictures(
+        heading=where,
+        rows=(tuple(panels),),
+        aspect=(across.stop - across.start) * geometry.spacing_mm[2] / height_mm,
+        sides=reformat_sides(geometry),
+    )

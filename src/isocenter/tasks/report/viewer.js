@@ -207,7 +207,10 @@
       paintWords(shownKeys()[number], box, clip, number);
     });
     if (state.mode === "swipe") paintDivider(split, height);
-    for (const box of state.mode === "swipe" ? boxes().slice(0, 1) : boxes()) paintFrame(box);
+    const framed = state.mode === "swipe" ? boxes().slice(0, 1) : boxes();
+    framed.forEach(paintFrame);
+    const heading = { align: "right", weight: 400, color: "#b9c4ce" };
+    write(frameNow().heading, width - 12, height - 16, heading);
   }
 
   function paintPicture(picture, box, clip, ratio) {
@@ -298,9 +301,6 @@
     write(top, beside, box.y + 15, yellow);
     write(bottom, beside, box.y + box.height - 14, yellow);
     paintScaleBar(box);
-    write(frameNow().heading, box.x + box.width - 12, box.y + box.height - 16, {
-      align: "right", weight: 400, color: "#b9c4ce",
-    });
   }
 
   function captionOf(key) {
@@ -482,7 +482,7 @@
       });
     }
     update();
-    root.scrollIntoView({ block: "center" });
+    stage.scrollIntoView({ block: "start" });
     stage.focus({ preventScroll: true });
   }
 
