@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
 from isocenter.image.ct_noise import NoiseMeasure
-from isocenter.modelpack.ct_enhance.measured import Measured
+
+if TYPE_CHECKING:
+    from isocenter.modelpack.ct_enhance.measured import Measured
 
 Range = tuple[float, float]
 # What the model sees where the scanner measured nothing.

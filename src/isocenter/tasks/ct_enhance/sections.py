@@ -231,8 +231,8 @@ def _check_numbers(seen: Observations) -> Check:
         question=question,
         answer=f"Largest change {signed(worst.change_hu, 1)} HU, in {label_of(worst.kind)}.",
         passed=abs(worst.change_hu) <= LARGEST_HU_CHANGE,
-        advice="Take HU of such regions from the original series. Where the dose of the scan is "
-        "known, run again with --dose-fraction; what moves still is the model's own shift.",
+        advice="Take HU of such regions from the original series. At a strength above 0, run again "
+        "with a lower --strength; what moves still is the model's own shift.",
         looks=_look_at_shift(seen, worst),
     )
 
