@@ -9,6 +9,8 @@ from typing import Any
 
 from typer.testing import Result
 
+from isocenter.modelpack.ct_enhance.measured import CoverageSet, MeasuredCoverage
+
 Invoke = Callable[..., Result]
 Stand = Callable[..., Any]
 SCAN = "scan"
@@ -22,3 +24,14 @@ def test_model_prints_the_card_and_the_digest(invoke: Invoke, stand: Stand) -> N
     assert load.calls == [((Path("folder"),), {})]
     assert "ab" * 32 in result.stdout
     assert "intended_use" in result.stdout
+
+
+def test_model_prints_what_its_interval_held(invoke: Invoke, stand: Stand) -> None:
+    coverage = MeasuredCoverage(
+        promised=0.9, sets=(CoverageSet(name="one", patients=2, pooled=0.87, tissues={}),)
+    )
+    measured = SimpleNamespace(coverage=coverage)
+    model = SimpleNamespace(name="ct", version="1", weights_sha256="", card={}, measured=measured)
+    stand("isocenter.modelpack.folder", "load", model)
+    wanted = "90 % interval held 87 % of voxels in one measured set of pairs"
+    assert wanted in invoke("model").stdout

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from isocenter.evaluation.ct.hu import TissueChanges
+from isocenter.evaluation.ct.hu import RegionChanges
 from isocenter.evaluation.ct.noise_power import NoiseMeter
 from isocenter.evaluation.measure import OnSlices, Pair, array_pairs, measure
 from isocenter.evaluation.uncertainty import CoverageMeter
@@ -110,14 +110,14 @@ def test_the_guide_decides_where_tissue_is(tissue: NDArray) -> None:
         replace(pair, guide=(pair.reference + pair.test) / 2)
         for pair in with_interval(array_pairs(before, tissue, spacing_mm=SPACING_MM), 7.0)
     ]
-    (found,) = measure(pairs, [TissueChanges()])
-    muscle = next(each for each in found if each.tissue == "muscle")
-    assert muscle.after_hu == pytest.approx(45)
-    assert muscle.half_width_median_hu == pytest.approx(7.0)
+    (found,) = measure(pairs, [RegionChanges()])
+    soft = next(each for each in found if each.kind.key == "soft_tissue_10_80_hu")
+    assert soft.after_hu == pytest.approx(45)
+    assert soft.half_width_median_hu == pytest.approx(7.0)
 
 
 def test_changes_without_a_stated_interval_have_no_width(tissue: NDArray) -> None:
-    (found,) = measure(array_pairs(tissue, tissue + 2, spacing_mm=SPACING_MM), [TissueChanges()])
+    (found,) = measure(array_pairs(tissue, tissue + 2, spacing_mm=SPACING_MM), [RegionChanges()])
     assert found[0].change_hu == pytest.approx(2)
     assert math.isnan(found[0].half_width_median_hu)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from isocenter.modelpack.ct_enhance.contract import AcceptedScans, Estimate
+from isocenter.modelpack.ct_enhance.measured import Measured
 
 ANYTHING = (0.0, 1e6)
 
@@ -51,6 +52,8 @@ class ModelDouble:
             "training": {"patients": 0, "licence": None},
         }
     )
+    measured: Measured | None = None
+    notes: tuple[str, ...] = ()
     windows: list[NDArray] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     dose_fractions: list[float | None] = field(default_factory=list)
@@ -105,6 +108,8 @@ class IdentityEnhancer:
     weights_sha256 = "0" * 64
     context = 1
     accepted = Accepted()
+    measured = None
+    notes = ()
 
     def __init__(self) -> None:
         self.card: dict[str, Any] = {

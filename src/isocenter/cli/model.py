@@ -21,4 +21,8 @@ def show_model(
     enhancer = load(folder)
     typer.echo(f"{enhancer.name} {enhancer.version}")
     typer.echo(f"weights verified, SHA-256 {enhancer.weights_sha256}")
+    measured = getattr(enhancer, "measured", None)  # not every kind of model has figures
+    if measured is not None:
+        promised = f"{100 * measured.coverage.promised:.0f} % interval"
+        typer.echo(f"{promised} held {measured.coverage.in_words()}")
     typer.echo(json.dumps(enhancer.card, indent=2, ensure_ascii=False))

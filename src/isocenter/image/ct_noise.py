@@ -120,7 +120,7 @@ def measure_noise(
     if not patches:
         return NoiseMeasure(level_hu=float("nan"), mean_frequency_per_mm=float("nan"))
     frequency = _radial_frequency(patches[0].shape, spacing_mm)
-    fine = frequency > _lowest_of_noise(spacing_mm)
+    fine = frequency > lowest_of_noise_per_mm(spacing_mm)
     power = _quietest_power(patches, fine) * fine
     total = power.sum()
     return NoiseMeasure(
@@ -151,7 +151,7 @@ def radial_noise_power(
         return np.empty(0), np.empty(0)
     side = min(patches[0].shape)
     in_mm = _radial_frequency(patches[0].shape, spacing_mm)
-    lowest = _lowest_of_noise(spacing_mm)
+    lowest = lowest_of_noise_per_mm(spacing_mm)
     fine = in_mm > lowest
     frequency = _radial_frequency(patches[0].shape, (1.0, 1.0)).ravel()
     bins = np.minimum((frequency * side).astype(int), side // 2)
@@ -165,7 +165,7 @@ def radial_noise_power(
     return middle, power
 
 
-def _lowest_of_noise(spacing_mm: tuple[float, float]) -> float:
+def lowest_of_noise_per_mm(spacing_mm: tuple[float, float]) -> float:
     """Where the noise that is measured begins, in cycles per mm; lower for pixels above 1.3 mm."""
     return min(ANATOMY_BELOW_PER_MM, 0.2 / max(spacing_mm))
 

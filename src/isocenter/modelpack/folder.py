@@ -3,8 +3,8 @@
 The folder has the layout of diffusers: ``model_index.json`` names the kind and its parts; a part is
 a folder with ``config.json`` (``scheduler_config.json`` for a scheduler) and, for a network,
 ``diffusion_pytorch_model.safetensors``. Beside them lie JSON files that the kind asks for,
-``card.json``, and documents for people. ``SHA256SUMS`` lists the digest of every file, and nothing
-is built before all of them agree.
+``card.json``, documents for people and, once it was measured, ``measured.json``. ``SHA256SUMS``
+lists the digest of every file, and nothing is built before all of them agree.
 
 A folder may come from anywhere, so it is treated as input: it holds text and tensors only, what it
 names is looked up in :mod:`isocenter.modelpack.registry`, and tensors are read once their names
@@ -51,7 +51,7 @@ CARD = "card.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 CHECKSUMS = "SHA256SUMS"
 # Files that explain but decide no pixel; a card may be corrected without making another model.
-EXPLAINING = ("README.md", CARD, "training.json", CHECKSUMS)
+EXPLAINING = ("README.md", CARD, "training.json", "measured.json", CHECKSUMS)
 # Nothing that could run is read, so nothing else is let in.
 ENDINGS = (".json", ".safetensors", ".md", ".txt")
 MOST_JSON_BYTES = 10_000_000
@@ -126,7 +126,8 @@ def load_folder(
                 f"{INDEX} names a part {name!r}, and a {found.name} has none of that name; its "
                 f"parts are {', '.join(found.roles)}"
             )
-    tables = {name: _read_json(place, f"{name}.json") for name in found.tables}
+    there = [name for name in found.explaining_tables if (place / f"{name}.json").is_file()]
+    tables = {name: _read_json(place, f"{name}.json") for name in (*found.tables, *there)}
     card = checked_card(_read_json(place, CARD))
     with _fitting("the model folder"):
         return found.load().from_parts(

@@ -45,6 +45,8 @@ class ModelKind:
         module, name: where the class is, and ``_class_name`` in the index.
         roles: for each part, which of :data:`PARTS` may play it.
         tables: further JSON files that decide pixels, without their ending.
+        explaining_tables: JSON files that may be there and decide no pixel, without their ending;
+            ``EXPLAINING`` of :mod:`isocenter.modelpack.folder` names them too.
         shipped: folder of this kind that comes with the package, "" where none does.
     """
 
@@ -52,6 +54,7 @@ class ModelKind:
     name: str
     roles: Mapping[str, tuple[str, ...]]
     tables: tuple[str, ...] = ()
+    explaining_tables: tuple[str, ...] = ()
     shipped: str = ""
 
     def load(self) -> Any:
@@ -81,6 +84,7 @@ KINDS: dict[str, ModelKind] = {
             "scheduler": ("MeanBridgeScheduler",),
         },
         tables=("calibration",),
+        explaining_tables=("measured",),
         shipped="ct_enhance",
     ),
 }

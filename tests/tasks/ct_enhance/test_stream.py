@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from isocenter.core.errors import InputRefused, ModelRefused
 from isocenter.core.seeds import derived_seed
+from isocenter.modelpack.ct_enhance.measured import CoverageSet, MeasuredCoverage
+from isocenter.tasks.ct_enhance.rules import judge_scan
 from isocenter.tasks.ct_enhance.settings import EnhanceSettings, parse_strength
-from isocenter.tasks.ct_enhance.stream import enhanced_slices
-from isocenter.tasks.task import SliceResult
+from isocenter.tasks.ct_enhance.stream import enhanced_slices, start
+from isocenter.tasks.task import Case, SliceResult
 
 Make = Callable[..., Any]
 
@@ -139,6 +142,26 @@ def test_other_strengths_are_refused(text: Any) -> None:
 def test_settings_outside_their_range_are_refused(name: str, value: Any) -> None:
     with pytest.raises(InputRefused, match=name):
         EnhanceSettings(**{name: value})
+
+
+def test_what_was_measured_and_noted_of_a_model_is_said_of_its_work(
+    make_scan: Make, doubles: Any
+) -> None:
+    coverage = MeasuredCoverage(
+        promised=0.9, sets=(CoverageSet(name="one", patients=2, pooled=0.87, tissues={}),)
+    )
+    scan = make_scan()
+    said = []
+    for measured in (SimpleNamespace(coverage=coverage), None):
+        model = doubles.ModelDouble(measured=measured, notes=("Noted while loading.",))
+        case = Case(scans={"input": scan}, settings=EnhanceSettings(dose_fraction=0.3), model=model)
+        work = start(case, judge_scan(scan, model.accepted))
+        said.append((work.notes, work.description))
+    held = "Its 90 % interval held 87 % of voxels in one measured set of pairs."
+    assert said[0][0] == ("Noted while loading.", held)
+    assert said[0][1].endswith(held)
+    assert said[1][0] == ("Noted while loading.",)
+    assert "interval" not in said[1][1]
 
 
 def test_a_known_dose_reaches_the_model(make_scan: Make, doubles: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from isocenter.core.volume import Geometry
-from isocenter.tasks.report.pictures import Scale, box_around, middle_of, panel, png, sides
+from isocenter.tasks.report.pictures import Scale, box_around, panel, png, sides
 
 GRAY = Scale(label="all", low=-10, high=245, unit="HU")
 
@@ -43,10 +43,6 @@ def test_a_box_holds_all_that_is_marked_and_a_margin_within_the_slice() -> None:
     rows, columns = box_around(mask, margin_mm=4, spacing_mm=(2.0, 1.0))
     assert (rows, columns) == (slice(6, 12), slice(0, 16))
     assert box_around(~mask & mask, margin_mm=4, spacing_mm=(1, 1)) == (slice(0, 20), slice(0, 30))
-    assert middle_of((rows, columns), side_mm=4, spacing_mm=(2.0, 1.0)) == (
-        slice(8, 10),
-        slice(6, 10),
-    )
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from isocenter.evaluation.ct.edges import (
 )
 from isocenter.evaluation.ct.hu import (
     HuBias,
+    RegionChange,
+    RegionChanges,
     TissueBias,
-    TissueChange,
-    TissueChanges,
     hu_bias,
 )
 from isocenter.evaluation.ct.noise_power import (
@@ -23,6 +23,7 @@ from isocenter.evaluation.ct.noise_power import (
     homogeneous_regions,
     noise_power_spectrum,
 )
+from isocenter.evaluation.ct.uniform_noise import UniformNoise, UniformNoiseMeter
 from isocenter.evaluation.ct.windows import ABDOMEN_WINDOW, CHEST_WINDOW, HU_RANGE, PROTOCOLS
 
 __all__ = [
@@ -37,12 +38,14 @@ __all__ = [
     "NoiseMeter",
     "NoisePowerSpectrum",
     "Region",
+    "RegionChange",
+    "RegionChanges",
     "Sharpness",
     "SharpnessMeter",
     "TissueBias",
-    "TissueChange",
-    "TissueChanges",
     "TransferFunction",
+    "UniformNoise",
+    "UniformNoiseMeter",
     "edge_sharpness",
     "homogeneous_regions",
     "hu_bias",

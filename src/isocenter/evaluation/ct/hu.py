@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,8 @@ from scipy import ndimage
 from isocenter.evaluation.bootstrap import Interval, bootstrap_mean
 from isocenter.evaluation.ct.windows import find_body
 from isocenter.evaluation.measure import Pair, array_pairs, measure
-from isocenter.image.ct_tissue import TISSUES, body_mask, tissue_masks
+from isocenter.image.ct_regions import REGION_KINDS, RegionKind, region_masks
+from isocenter.image.ct_tissue import body_mask, tissue_masks
 
 # Tissue is chosen on a coarse image of the reference, holes are closed and specks opened, so that
 # the reference's own noise has little say in which pixels are judged. Chosen on a fine image, a
@@ -177,25 +178,25 @@ def hu_bias(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TissueChange:
-    """What became of one range of HU.
+class RegionChange:
+    """What became of the even regions of one kind.
 
     Attributes:
-        tissue: name of the range, see :mod:`isocenter.image.ct_tissue`.
-        range_hu: its limits.
+        kind: which, see :mod:`isocenter.image.ct_regions`.
         num_voxels: how many were averaged.
         before_hu, after_hu: mean value of reference and test.
         half_width_median_hu, half_width_p95_hu: of the half of the stated interval; NaN where none
             was stated.
+        slices_hu: mean change of each slice that holds enough, by its index.
     """
 
-    tissue: str
-    range_hu: tuple[float, float]
+    kind: RegionKind
     num_voxels: int
     before_hu: float
     after_hu: float
     half_width_median_hu: float
     half_width_p95_hu: float
+    slices_hu: Mapping[int, float]
 
     @property
     def change_hu(self) -> float:
@@ -203,55 +204,60 @@ class TissueChange:
         return self.after_hu - self.before_hu
 
 
-class TissueChanges:
-    """Mean HU of each tissue before and after, and how wide the stated interval is there."""
+class RegionChanges:
+    """Mean HU of even regions before and after, and how wide the stated interval is there."""
 
     def __init__(self) -> None:
-        self._sums = {name: _TissueSums() for name in TISSUES}
+        self._sums = {kind.key: _RegionSums(kind) for kind in REGION_KINDS}
 
     def add(self, pair: Pair, /) -> None:
-        """Take in one pair; its guide decides which tissue is where."""
-        masks = solid_tissue_masks(pair.guiding, spacing_mm=pair.spacing_mm, body=pair.body)
-        for name, mask in masks.items():
-            self._sums[name].add(pair, mask)
+        """Take in one pair; its guide decides which region is where."""
+        masks = region_masks(pair.guiding, spacing_mm=pair.spacing_mm, body=pair.body)
+        for key, mask in masks.items():
+            self._sums[key].add(pair, mask)
 
-    def result(self) -> tuple[TissueChange, ...]:
-        """Tissues with at least 500 voxels."""
+    def result(self) -> tuple[RegionChange, ...]:
+        """Kinds with at least 500 voxels."""
         return tuple(
-            sums.change(name)
-            for name, sums in self._sums.items()
-            if sums.num_voxels >= FEWEST_VOXELS
+            sums.change() for sums in self._sums.values() if sums.num_voxels >= FEWEST_VOXELS
         )
 
 
-class _TissueSums:
-    """Running sums of one tissue, and a histogram of half-widths."""
+class _RegionSums:
+    """Running sums of one kind, and a histogram of half-widths."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: RegionKind) -> None:
+        self.kind = kind
         self.num_voxels = 0
         self._before = 0.0
         self._after = 0.0
+        self._slices: dict[int, float] = {}
         self._half_widths = np.zeros(_NUM_BINS, np.int64)
 
     def add(self, pair: Pair, mask: NDArray) -> None:
-        self.num_voxels += int(mask.sum())
-        self._before += float(pair.reference[mask].sum(dtype=np.float64))
-        self._after += float(pair.test[mask].sum(dtype=np.float64))
+        num_voxels = int(mask.sum())
+        before = float(pair.reference[mask].sum(dtype=np.float64))
+        after = float(pair.test[mask].sum(dtype=np.float64))
+        self.num_voxels += num_voxels
+        self._before += before
+        self._after += after
+        if num_voxels >= FEWEST_VOXELS:
+            self._slices[pair.index] = (after - before) / num_voxels
         if pair.interval is not None:
             lower, upper = pair.interval
             half_width = (upper[mask] - lower[mask]) / 2
             bins = np.clip(half_width / _BIN_HU, 0, _NUM_BINS - 1).astype(int)
             self._half_widths += np.bincount(bins, minlength=_NUM_BINS)
 
-    def change(self, name: str) -> TissueChange:
-        return TissueChange(
-            tissue=name,
-            range_hu=TISSUES[name],
+    def change(self) -> RegionChange:
+        return RegionChange(
+            kind=self.kind,
             num_voxels=self.num_voxels,
             before_hu=self._before / self.num_voxels,
             after_hu=self._after / self.num_voxels,
             half_width_median_hu=self._quantile(0.5),
             half_width_p95_hu=self._quantile(0.95),
+            slices_hu=dict(self._slices),
         )
 
     def _quantile(self, share: float) -> float:

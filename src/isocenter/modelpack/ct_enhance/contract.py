@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from isocenter.image.ct_noise import NoiseMeasure
 
+if TYPE_CHECKING:
+    from isocenter.modelpack.ct_enhance.measured import Measured
+
 Range = tuple[float, float]
 # What the model sees where the scanner measured nothing.
 AIR_HU = -1000.0
@@ -62,6 +65,8 @@ class Enhancer(Protocol):
         context: neighbouring slices on each side.
         accepted: scans the model was trained for.
         card: facts for people, ready for JSON.
+        measured: figures measured on scans never used to make it; None where there are none.
+        notes: what was noted while it was loaded, in words.
     """
 
     name: str
@@ -70,6 +75,8 @@ class Enhancer(Protocol):
     context: int
     accepted: AcceptedScans
     card: dict[str, Any]
+    measured: Measured | None
+    notes: tuple[str, ...]
 
     def guess_dose_fraction(
         self, noise: NoiseMeasure, *, slice_thickness_mm: float | None = None

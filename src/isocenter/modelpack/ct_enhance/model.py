@@ -31,6 +31,7 @@ from isocenter.modelpack.ct_enhance.dose_prior import DosePrior
 from isocenter.modelpack.ct_enhance.judged import JudgedSlice
 from isocenter.modelpack.ct_enhance.lesion_band import give_back, noise_share
 from isocenter.modelpack.ct_enhance.mean import NUM_ANSWERS, CtMeanModel, MeanAndSpread
+from isocenter.modelpack.ct_enhance.measured import MEASURED, Measured, measured_of
 from isocenter.modelpack.ct_enhance.texture import (
     COARSE_END_PER_MM,
     CtTextureModel,
@@ -57,6 +58,8 @@ class CtEnhancer:
         card: dict[str, Any],
         dose_prior: DosePrior | None = None,
         weights_sha256: str = "",
+        measured: Measured | None = None,
+        notes: tuple[str, ...] = (),
         device: str = "cpu",
     ) -> None:
         self.mean = _frozen(mean)
@@ -68,6 +71,8 @@ class CtEnhancer:
         self.name: str = card["name"]
         self.version: str = card["version"]
         self.weights_sha256 = weights_sha256
+        self.measured = measured
+        self.notes = notes
         self.context: int = mean.context
         self.to(device)
 
@@ -353,7 +358,7 @@ class CtEnhancer:
         }
 
     def tables(self) -> dict[str, dict[str, Any]]:
-        """The factors of the interval."""
+        """The factors of the interval; what was measured belongs to the weights as published."""
         return {"calibration": asdict(self.calibration)}
 
     @classmethod
@@ -376,6 +381,9 @@ class CtEnhancer:
         _refuse_unknown(settings, {"context", "accepted", "dose_prior"}, "model_index.json")
         context = settings["context"]
         _check_parts(parts["mean"], parts["texture"], context)
+        measured, note = (
+            measured_of(tables[MEASURED], weights_sha256) if MEASURED in tables else (None, "")
+        )
         return cls(
             mean=CtMeanModel(parts["mean"], context=context),
             texture=CtTextureModel(parts["texture"], scheduler=parts["scheduler"]),
@@ -384,6 +392,8 @@ class CtEnhancer:
             dose_prior=_dose_prior(settings["dose_prior"]),
             card=card,
             weights_sha256=weights_sha256,
+            measured=measured,
+            notes=(note,) if note else (),
             device=device,
         )
 

@@ -10,51 +10,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isocenter.core.spread import spread_evenly
-from isocenter.evaluation.continuity import Continuity, ContinuityMeter
-from isocenter.evaluation.ct.hu import TissueChange, TissueChanges
-from isocenter.evaluation.ct.noise_power import NoiseMeter, NoisePowerSpectrum
-from isocenter.evaluation.ct.quiet_noise import QuietNoise, QuietNoiseMeter
+from isocenter.core.volume import Geometry
+from isocenter.evaluation.ct.hu import RegionChange, RegionChanges
+from isocenter.evaluation.ct.quiet_noise import QuietNoise
+from isocenter.evaluation.ct.uniform_noise import UniformNoise, UniformNoiseMeter
 from isocenter.evaluation.ct.windows import find_body
-from isocenter.evaluation.measure import OnSlices, Pair
-from isocenter.tasks.ct_enhance.outputs import ENHANCED, UNCERTAINTY
+from isocenter.evaluation.measure import Pair
+from isocenter.tasks.ct_enhance.enhanced_slice import EnhancedSlice
+from isocenter.tasks.ct_enhance.places import ChangedPlace, largest_change
+from isocenter.tasks.ct_enhance.viewing import ViewKeeper, Views
 from isocenter.tasks.task import SliceResult
 
 MOST_OBSERVED_SLICES = 24
-NUM_PICTURES = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class EnhancedSlice:
-    """One slice before and after.
-
-    Attributes:
-        index: place in the series.
-        before_hu, image_hu: (row, column), as scanned and enhanced; the same where not valid.
-        half_width_hu: (row, column), half of the 90 % interval, 0 where not valid.
-        valid: (row, column), False where the scanner wrote no measurement.
-    """
-
-    index: int
-    before_hu: NDArray
-    image_hu: NDArray
-    half_width_hu: NDArray
-    valid: NDArray
-
-    @classmethod
-    def of(cls, result: SliceResult) -> EnhancedSlice:
-        """What the stream gives, by its names."""
-        before = result.before
-        assert before is not None  # the stream gives one for every slice
-        return cls(
-            index=result.index,
-            before_hu=before,
-            image_hu=result.values[ENHANCED.name],
-            half_width_hu=result.values[UNCERTAINTY.name],
-            valid=np.ones(before.shape, bool) if result.valid is None else result.valid,
-        )
+MOST_SHOWN_SLICES = 12
+FEWEST_SHOWN_SLICES = 3
+# A page of so many pixels has some ten megabytes.
+MOST_SHOWN_PIXELS = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,24 +38,26 @@ class Observations:
         num_slices, num_voxels: of the series.
         num_unmeasured: voxels outside the scanner's circle or padding, kept as they were.
         num_clipped: voxels whose new value did not fit the stored range and was clipped to it.
-        noise: by the meter of the guard, in slices spread over the series.
-        tissues: ranges with enough voxels.
-        spectrum_before, spectrum_after: of the same even regions, for the shape of the curves; they
-            hold fine anatomy too, so no level is taken from them. None where none was found.
-        continuity: difference between neighbouring slices, before as reference and after as test.
-        pictures: slices to show, spread over the series.
+        uniform: noise before and after in slices spread over the series, by the meter of the
+            guard, and spectra where they hold noise and no anatomy.
+        regions: kinds of even region with enough voxels.
+        changed: the largest change of each slice that is shown.
+        views: what the viewer shows.
     """
 
     num_slices: int
     num_voxels: int
     num_unmeasured: int
     num_clipped: int
-    noise: QuietNoise
-    tissues: tuple[TissueChange, ...]
-    spectrum_before: NoisePowerSpectrum | None
-    spectrum_after: NoisePowerSpectrum | None
-    continuity: Continuity | None
-    pictures: tuple[EnhancedSlice, ...]
+    uniform: UniformNoise
+    regions: tuple[RegionChange, ...]
+    changed: tuple[ChangedPlace, ...]
+    views: Views
+
+    @property
+    def noise(self) -> QuietNoise:
+        """By the meter of the guard, in slices spread over the series."""
+        return self.uniform.quiet
 
     @property
     def noise_before_hu(self) -> float:
@@ -107,15 +82,15 @@ class Observations:
                 "before": _plain(self.noise.reference.mean_frequency_per_mm),
                 "after": _plain(self.noise.test.mean_frequency_per_mm),
             },
-            "tissues": {
-                each.tissue: {
+            "regions": {
+                each.kind.key: {
                     "num_voxels": each.num_voxels,
                     "before_hu": _plain(each.before_hu),
                     "change_hu": _plain(each.change_hu),
                     "half_width_median_hu": _plain(each.half_width_median_hu),
                     "half_width_p95_hu": _plain(each.half_width_p95_hu),
                 }
-                for each in self.tissues
+                for each in self.regions
             },
         }
 
@@ -124,34 +99,52 @@ def _plain(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
 
 
-class Observer:
-    """Collects :class:`Observations` slice by slice; its memory does not grow with the series."""
+def num_shown_slices(geometry: Geometry) -> int:
+    """How many slices the viewer gets at most: fewer of large matrices."""
+    fitting = MOST_SHOWN_PIXELS // (geometry.shape[1] * geometry.shape[2])
+    return min(MOST_SHOWN_SLICES, max(FEWEST_SHOWN_SLICES, fitting))
 
-    def __init__(self, *, num_slices: int, spacing_mm: tuple[float, float]) -> None:
-        self._num_slices = num_slices
-        self._spacing_mm = spacing_mm
-        observed = frozenset(spread_evenly(num_slices, MOST_OBSERVED_SLICES))
-        self._shown = frozenset(spread_evenly(num_slices, NUM_PICTURES))
+
+class Observer:
+    """Collects :class:`Observations` slice by slice; its memory hardly grows with the series.
+
+    Args:
+        geometry: of the scan.
+        body_rows: first and last row of the patient, where known before the first slice.
+    """
+
+    def __init__(self, geometry: Geometry, *, body_rows: tuple[int, int] | None = None) -> None:
+        self._geometry = geometry
+        self._spacing_mm = geometry.spacing_mm[1:]
+        observed = spread_evenly(geometry.shape[0], MOST_OBSERVED_SLICES)
+        places = spread_evenly(len(observed), num_shown_slices(geometry), with_ends=True)
+        self._observed = frozenset(observed)
+        self._shown = tuple(observed[place] for place in places)
+        self._keeper = ViewKeeper(geometry, self._shown, body_rows=body_rows)
         self._num_voxels = 0
         self._num_unmeasured = 0
-        self._continuity = ContinuityMeter()
-        self._noise = QuietNoiseMeter()
-        self._spectra = NoiseMeter()
-        self._tissues = TissueChanges()
-        self._meters = (
-            self._continuity,
-            OnSlices(self._noise, observed),
-            OnSlices(self._spectra, observed),
-            OnSlices(self._tissues, observed),
-        )
-        self._pictures: list[EnhancedSlice] = []
+        self._noise = UniformNoiseMeter()
+        self._regions = RegionChanges()
+        self._changed: list[ChangedPlace] = []
 
     def take(self, result: SliceResult) -> None:
         """Take in one slice; slices come in order."""
         piece = EnhancedSlice.of(result)
         self._num_voxels += piece.valid.size
         self._num_unmeasured += int(piece.valid.size - piece.valid.sum())
-        pair = Pair(
+        body = None
+        if piece.index in self._observed:
+            pair = self._pair(piece)
+            body = pair.body
+            self._noise.add(pair)
+            self._regions.add(pair)
+        if body is not None and piece.index in self._shown:
+            changed = largest_change(piece, body, spacing_mm=self._spacing_mm)
+            self._changed += [changed] if changed else []
+        self._keeper.take(piece, body)
+
+    def _pair(self, piece: EnhancedSlice) -> Pair:
+        return Pair(
             index=piece.index,
             reference=piece.before_hu,
             test=piece.image_hu,
@@ -162,23 +155,16 @@ class Observer:
             guide=(piece.before_hu + piece.image_hu) / 2,
             interval=(-piece.half_width_hu, piece.half_width_hu),
         )
-        for meter in self._meters:
-            meter.add(pair)
-        if piece.index in self._shown:
-            self._pictures.append(piece)
 
     def observations(self, *, num_clipped: int = 0) -> Observations:
         """What was seen so far; how many voxels were clipped, the writer knows."""
-        spectra = self._spectra.result()
         return Observations(
-            num_slices=self._num_slices,
+            num_slices=self._geometry.shape[0],
             num_voxels=self._num_voxels,
             num_unmeasured=self._num_unmeasured,
             num_clipped=num_clipped,
-            noise=self._noise.result(),
-            tissues=self._tissues.result(),
-            spectrum_before=spectra.reference if spectra else None,
-            spectrum_after=spectra.test if spectra else None,
-            continuity=self._continuity.result(),
-            pictures=tuple(self._pictures),
+            uniform=self._noise.result(),
+            regions=self._regions.result(),
+            changed=tuple(self._changed),
+            views=self._keeper.views(),
         )

@@ -67,6 +67,7 @@ class ScanMeasures:
         cut_off: whether the patient reaches the border of the image in most measured slices.
         kernel, body_part: as the header names them, "" where it does not.
         slices: indices of the slices in which noise and area were measured.
+        body_rows: first and last row of the patient in these slices; None where none was found.
     """
 
     pixel_spacing_mm: tuple[float, float]
@@ -80,6 +81,7 @@ class ScanMeasures:
     kernel: str
     body_part: str
     slices: tuple[int, ...]
+    body_rows: tuple[int, int] | None = None
 
 
 def judge_scan(series: SliceSource, accepted: AcceptedRanges) -> Suitability:
@@ -94,7 +96,7 @@ def measure_scan(series: SliceSource) -> ScanMeasures:
     between_mm, row_mm, column_mm = geometry.spacing_mm
     _, num_rows, num_columns = geometry.shape
     slices = spread_evenly(len(series), NUM_MEASURED_SLICES)
-    noise_hu, frequency, area, cut_off = _measure_slices(series, slices)
+    noise_hu, frequency, area, cut_off, body_rows = _measure_slices(series, slices)
     thickness = acquisition.slice_thickness_mm
     return ScanMeasures(
         pixel_spacing_mm=(row_mm, column_mm),
@@ -108,12 +110,15 @@ def measure_scan(series: SliceSource) -> ScanMeasures:
         kernel=acquisition.kernel if isinstance(acquisition, CtAcquisition) else "",
         body_part=acquisition.body_part,
         slices=slices,
+        body_rows=body_rows,
     )
 
 
-def _measure_slices(series: SliceSource, slices: Sequence[int]) -> tuple[float, float, float, bool]:
+def _measure_slices(
+    series: SliceSource, slices: Sequence[int]
+) -> tuple[float, float, float, bool, tuple[int, int] | None]:
     _, row_mm, column_mm = series.geometry.spacing_mm
-    levels, frequencies, areas, borders = [], [], [], []
+    levels, frequencies, areas, borders, rows = [], [], [], [], []
     for index in slices:
         image_hu, valid = series.values(index), series.valid(index)
         noise = measure_noise(image_hu, spacing_mm=(row_mm, column_mm), valid=valid)
@@ -122,8 +127,10 @@ def _measure_slices(series: SliceSource, slices: Sequence[int]) -> tuple[float, 
         frequencies.append(noise.mean_frequency_per_mm)
         areas.append(body.sum() * row_mm * column_mm / 100)
         borders.append(_border_fraction(body, valid))
+        rows += np.flatnonzero(body.any(axis=1)).tolist()
     cut_off = float(np.median(borders)) > MAX_BORDER_FRACTION
-    return _median(levels), _median(frequencies), _median(areas), cut_off
+    body_rows = (min(rows), max(rows)) if rows else None
+    return _median(levels), _median(frequencies), _median(areas), cut_off, body_rows
 
 
 def _median(values: Sequence[float]) -> float:

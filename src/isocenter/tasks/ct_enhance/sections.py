@@ -7,54 +7,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from isocenter.core.acquisition import Acquisition, CtAcquisition
-from isocenter.core.outputs import HOUNSFIELD
 from isocenter.core.volume import Geometry, SliceSource
-from isocenter.evaluation.ct.hu import TissueChange
-from isocenter.image.ct_noise import ANATOMY_BELOW_PER_MM
-from isocenter.image.ct_tissue import body_mask
-from isocenter.tasks.ct_enhance.observations import EnhancedSlice, Observations, Observer
+from isocenter.evaluation.ct.hu import RegionChange
+from isocenter.image.ct_regions import DENSE, FAT, LUNG, RegionKind
+from isocenter.modelpack.ct_enhance.measured import Measured
+from isocenter.tasks.ct_enhance.measured_sections import (
+    PROMISED,
+    contrast_parts,
+    coverage_parts,
+    interval_words,
+)
+from isocenter.tasks.ct_enhance.noise_sections import noise_parts
+from isocenter.tasks.ct_enhance.observations import Observations, Observer
 from isocenter.tasks.ct_enhance.outputs import ENHANCED
+from isocenter.tasks.ct_enhance.places import ChangedPlace
 from isocenter.tasks.ct_enhance.rules import ScanMeasures
 from isocenter.tasks.ct_enhance.settings import EnhanceSettings
+from isocenter.tasks.ct_enhance.viewing import LUNG_WINDOW, SOFT_TISSUE, viewer_of
 from isocenter.tasks.report.content import (
     Check,
-    Facts,
+    Look,
     Page,
-    Panel,
     Paragraph,
     Part,
-    Pictures,
-    Plot,
-    Plots,
+    Places,
     Section,
     Table,
     Tile,
 )
-from isocenter.tasks.report.pictures import (
-    Box,
-    Scale,
-    box_around,
-    middle_of,
-    panel,
-    pictures,
-)
-from isocenter.tasks.report.plots import AFTER_COLOR, BEFORE_COLOR, Curve, line_plot
-from isocenter.tasks.report.words import count, number, signed, title
+from isocenter.tasks.report.words import count, number, signed
 from isocenter.tasks.suitability import Suitability
 from isocenter.tasks.task import Observed, SliceResult
 
 LARGEST_HU_CHANGE = 2.0
+INDEPENDENT_MM2 = 9.0
 # Single voxels of metal or bright bone often lie at the end of the range before any change.
 LARGEST_CLIPPED_SHARE = 1e-5
-# Bone is left out: its range holds edges and contrast medium, whose mean follows sharpness.
-JUDGED_TISSUES = ("lung", "fat", "muscle", "liver", "blood")
-MARGIN_MM = 12.0
-DETAIL_MM = 110.0
-LUNG = Scale.window("lung window", center=-600, width=1500, unit=HOUNSFIELD.name)
-SOFT_TISSUE = Scale.window("soft-tissue window", center=40, width=400, unit=HOUNSFIELD.name)
+NUM_PLACES = 4
+LEAST_CHANGE_HU = 5.0
 
 
 class EnhanceObserver:
@@ -66,16 +57,18 @@ class EnhanceObserver:
         settings: EnhanceSettings,
         suitability: Suitability,
         card: Mapping[str, Any],
+        measured: Measured | None = None,
     ) -> None:
-        geometry = scan.geometry
+        measures: ScanMeasures = suitability.measures
         self._facts = EnhanceFacts(
-            geometry=geometry,
+            geometry=scan.geometry,
             acquisition=scan.acquisition,
             settings=settings,
             suitability=suitability,
             card=card,
+            measured=measured,
         )
-        self._observer = Observer(num_slices=geometry.shape[0], spacing_mm=geometry.spacing_mm[1:])
+        self._observer = Observer(scan.geometry, body_rows=measures.body_rows)
 
     def take(self, result: SliceResult) -> None:
         """Look at one slice."""
@@ -84,7 +77,8 @@ class EnhanceObserver:
     def observed(self, num_clipped: Mapping[str, int]) -> Observed:
         """What was seen, as figures and as a page."""
         seen = self._observer.observations(num_clipped=num_clipped[ENHANCED.name])
-        return Observed(facts=seen.as_dict(), page=page_of(seen, self._facts))
+        facts = seen.as_dict() | {"interval": interval_facts(self._facts.measured)}
+        return Observed(facts=facts, page=page_of(seen, self._facts))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +90,7 @@ class EnhanceFacts:
         settings: of the run.
         suitability: what the guard measured.
         card: of the model.
+        measured: figures of the model, where there are any.
     """
 
     geometry: Geometry
@@ -103,6 +98,16 @@ class EnhanceFacts:
     settings: EnhanceSettings
     suitability: Suitability
     card: Mapping[str, Any]
+    measured: Measured | None = None
+
+
+def interval_facts(measured: Measured | None) -> dict[str, Any]:
+    """What the interval promises and what it held, for the record; null where not measured."""
+    coverage = measured.coverage if measured else None
+    return {
+        "promised": coverage.promised if coverage else PROMISED,
+        "measured": {each.name: each.pooled for each in coverage.sets} if coverage else None,
+    }
 
 
 def page_of(seen: Observations, facts: EnhanceFacts) -> Page:
@@ -112,16 +117,26 @@ def page_of(seen: Observations, facts: EnhanceFacts) -> Page:
         banner="The enhanced series was made by a model from a low-dose CT; read it beside the "
         "original, never instead of it.",
         headline=headline(seen),
-        checks=(_check_numbers(seen.tissues), _check_noise(seen), _check_clipping(seen)),
+        checks=(_check_numbers(seen), _check_noise(seen), _check_clipping(seen)),
         caution="The checks compare the result with its own input; they cannot show that no "
         "structure was lost or added.",
         tiles=tuple(_tiles(seen, facts)),
         sections=(
-            Section(title="Images", parts=tuple(_images(seen, facts.geometry))),
-            Section(title="Noise", parts=tuple(_noise(seen, facts.geometry))),
+            Section(title="Images", parts=tuple(_images(seen, facts))),
+            Section(title="Noise", parts=tuple(noise_parts(seen))),
             Section(
                 title="Numbers kept, and how sure the model is",
                 parts=tuple(_numbers(seen, facts)),
+            ),
+            Section(
+                title="Faint small lesions: how much contrast is left",
+                parts=tuple(
+                    contrast_parts(
+                        facts.measured,
+                        noise_hu=seen.noise_before_hu,
+                        strength=facts.settings.strength,
+                    )
+                ),
             ),
         ),
         rules_note=_rules_note(facts),
@@ -135,13 +150,21 @@ def page_of(seen: Observations, facts: EnhanceFacts) -> Page:
 def headline(seen: Observations) -> str:
     """What happened, in one or two plain sentences."""
     parts = [_noise_sentence(seen.noise_before_hu, seen.noise_after_hu)]
-    worst = largest_change(seen.tissues)
+    worst = largest_change(judged_regions(seen))
     if worst is not None:
         parts.append(
-            f"Mean HU moved by at most {abs(worst.change_hu):.1f} HU in any soft-tissue or lung "
-            f"range ({worst.tissue})."
+            f"Mean HU of even regions moved by at most {abs(worst.change_hu):.1f} HU "
+            f"({label_of(worst.kind)})."
         )
     return " ".join(parts)
+
+
+def label_of(kind: RegionKind) -> str:
+    """A kind of region in words: what was measured, where its name alone does not say it."""
+    low, high = (number(limit, 0) for limit in kind.range_hu)
+    if kind in (LUNG, FAT):
+        return kind.name.lower()
+    return f"{kind.name.lower()} of {low} to {high} HU"
 
 
 def _noise_sentence(before: float, after: float) -> str:
@@ -155,10 +178,28 @@ def _noise_sentence(before: float, after: float) -> str:
     return f"Noise in the quietest soft tissue {verb} from {change}."
 
 
-def largest_change(tissues: Sequence[TissueChange]) -> TissueChange | None:
-    """The judged tissue whose mean moved most."""
-    judged = [each for each in tissues if each.tissue in JUDGED_TISSUES]
-    return max(judged, key=lambda each: abs(each.change_hu), default=None)
+def judged_regions(seen: Observations) -> tuple[RegionChange, ...]:
+    """Kinds of region whose mean tells a shift from noise.
+
+    Dense matter is left out: it holds edges and contrast medium, whose mean follows sharpness. So
+    are few voxels in much noise, taken as independent where they lie 3 mm apart.
+    """
+    return tuple(
+        each
+        for each in seen.regions
+        if each.kind is not DENSE and not _standard_error(seen, each) > LARGEST_HU_CHANGE
+    )
+
+
+def _standard_error(seen: Observations, region: RegionChange) -> float:
+    """Of the mean, from the noise before; NaN where that was not measured."""
+    independent = min(1.0, seen.views.pixel_mm2 / INDEPENDENT_MM2) * region.num_voxels
+    return seen.noise_before_hu / math.sqrt(independent)
+
+
+def largest_change(regions: Sequence[RegionChange]) -> RegionChange | None:
+    """The kind of region whose mean moved most."""
+    return max(regions, key=lambda each: abs(each.change_hu), default=None)
 
 
 def strength_words(settings: EnhanceSettings) -> str:
@@ -175,28 +216,67 @@ def strength_words(settings: EnhanceSettings) -> str:
 # Checks
 
 
-def _check_numbers(tissues: Sequence[TissueChange]) -> Check:
-    question = f"Were mean HU kept within {LARGEST_HU_CHANGE:g} HU (lung and soft tissue)?"
-    worst = largest_change(tissues)
+def _check_numbers(seen: Observations) -> Check:
+    question = f"Were mean HU of even regions kept within {LARGEST_HU_CHANGE:g} HU (bone aside)?"
+    worst = largest_change(judged_regions(seen))
     if worst is None:
-        return Check(question=question, answer="No range held enough voxels.", passed=None)
+        return Check(
+            question=question,
+            answer="No even region is large enough for its mean to be told from noise.",
+            passed=None,
+            advice="Measure HU in the original and in the result yourself, in the same places.",
+            looks=_look_at_middle(seen, "side"),
+        )
     return Check(
         question=question,
-        answer=f"Largest change {signed(worst.change_hu, 1)} HU, in {worst.tissue}.",
+        answer=f"Largest change {signed(worst.change_hu, 1)} HU, in {label_of(worst.kind)}.",
         passed=abs(worst.change_hu) <= LARGEST_HU_CHANGE,
+        advice="Take HU of such regions from the original series. At a strength above 0, run again "
+        "with a lower --strength; what moves still is the model's own shift.",
+        looks=_look_at_shift(seen, worst),
     )
+
+
+def _look_at_shift(seen: Observations, worst: RegionChange) -> tuple[Look, ...]:
+    """The slice in which these regions moved most."""
+    shown = {index: shift for index, shift in worst.slices_hu.items() if index in _shown(seen)}
+    shifts = shown or worst.slices_hu
+    if not shifts:
+        return _look_at_middle(seen, "difference")
+    index = max(shifts, key=lambda each: abs(shifts[each]))
+    window = LUNG_WINDOW if worst.kind is LUNG else SOFT_TISSUE
+    return (_look(seen, index, "difference", window.name),)
 
 
 def _check_noise(seen: Observations) -> Check:
     question = "Is there no more noise than before?"
     before, after = seen.noise_before_hu, seen.noise_after_hu
     if math.isnan(before) or math.isnan(after):
-        return Check(question=question, answer="Could not be measured.", passed=None)
+        return Check(
+            question=question,
+            answer="Could not be measured.",
+            passed=None,
+            advice="There is no even soft tissue to measure it in: compare both series by eye.",
+            looks=_look_at_middle(seen, "side"),
+        )
     return Check(
         question=question,
         answer=f"{before:.1f} HU before, {after:.1f} HU after.",
         passed=after <= before * 1.005,
+        advice="The enhancement gains nothing here: use the original series, or run again with a "
+        "lower --strength.",
+        looks=_look_at_noise(seen),
     )
+
+
+def _look_at_noise(seen: Observations) -> tuple[Look, ...]:
+    """The slice whose noise grew most."""
+    grown = {
+        each.index: each.test.level_hu / each.reference.level_hu
+        for each in seen.noise.of_slices
+        if each.reference.level_hu > 0 and each.index in _shown(seen)
+    }
+    return (_look(seen, max(grown, key=lambda each: grown[each]), "swipe"),) if grown else ()
 
 
 def _check_clipping(seen: Observations) -> Check:
@@ -206,6 +286,9 @@ def _check_clipping(seen: Observations) -> Check:
         question="Did the new values fit the range that the series can store?",
         answer=answer,
         passed=share <= LARGEST_CLIPPED_SHARE,
+        advice="Such voxels lie in metal or very bright bone, or the range is narrow. Read and "
+        "measure the original there.",
+        looks=_look_at_middle(seen, "side"),
     )
 
 
@@ -213,12 +296,41 @@ def _clipped(seen: Observations) -> str:
     return f"{count(seen.num_clipped)} of {count(seen.num_voxels)} voxels"
 
 
+def _shown(seen: Observations) -> tuple[int, ...]:
+    return seen.views.indices
+
+
+def _look(
+    seen: Observations,
+    index: int,
+    layer: str,
+    window: str = "",
+    at: tuple[int, int] | None = None,
+) -> Look:
+    """A link to the frame that lies nearest to a slice."""
+    frame = seen.views.frame_near(index)
+    place = f", row {at[0] + 1}, column {at[1] + 1}" if at else ""
+    return Look(
+        text=f"slice {seen.views.indices[frame] + 1}{place}",
+        frame=frame,
+        layer=layer,
+        window=window,
+        at=at,
+    )
+
+
+def _look_at_middle(seen: Observations, layer: str) -> tuple[Look, ...]:
+    shown = _shown(seen)
+    return (_look(seen, shown[len(shown) // 2], layer),) if shown else ()
+
+
 # Tiles
 
 
 def _tiles(seen: Observations, facts: EnhanceFacts) -> Iterator[Tile]:
     before, after = (each.mean_frequency_per_mm for each in (seen.noise.reference, seen.noise.test))
-    muscle = next((each for each in seen.tissues if each.tissue == "muscle"), None)
+    soft = [each for each in seen.regions if each.kind not in (LUNG, FAT, DENSE)]
+    most = max(soft, key=lambda each: each.num_voxels, default=None)
     rows, columns = facts.geometry.shape[1:]
     yield Tile(
         value=f"{number(seen.noise_before_hu)} → {number(seen.noise_after_hu)} HU",
@@ -229,8 +341,9 @@ def _tiles(seen: Observations, facts: EnhanceFacts) -> Iterator[Tile]:
         meaning="mean frequency of the noise, cycles/mm",
     )
     yield Tile(
-        value=f"± {number(muscle.half_width_median_hu)} HU" if muscle else "–",
-        meaning="90 % interval of a voxel in muscle, median",
+        value=f"± {number(most.half_width_median_hu)} HU" if most else "–",
+        meaning=f"{interval_words(facts.measured)} of a voxel"
+        + (f", median in {label_of(most.kind)}" if most else ""),
     )
     yield Tile(
         value=f"{facts.settings.strength:.6g}",
@@ -245,199 +358,71 @@ def _tiles(seen: Observations, facts: EnhanceFacts) -> Iterator[Tile]:
 # Images
 
 
-def difference_scale(seen: Observations) -> Scale:
-    """Symmetric around zero, three times the input's noise, rounded up to 10 HU."""
-    noise = seen.noise_before_hu
-    limit = 100.0 if np.isnan(noise) else max(20.0, 10 * np.ceil(0.3 * noise))
-    return Scale(label="after − before", low=-limit, high=limit, unit="HU", colors="diverging")
-
-
-def uncertainty_scale(seen: Observations) -> Scale:
-    """From zero to nearly the largest half-width in the slices shown, rounded up to 10 HU."""
-    tops = [
-        np.percentile(piece.half_width_hu[piece.valid], 99.5)
-        for piece in seen.pictures
-        if piece.valid.any()
-    ]
-    high = max(10.0, 10 * np.ceil(max(tops, default=0) / 10))
-    return Scale(label="half of 90 % interval", low=0, high=high, unit="HU", colors="sequential")
-
-
-def _images(seen: Observations, geometry: Geometry) -> Iterator[Part]:
-    yield Paragraph(
-        text="Every picture shows pixels of the series, cropped to the patient. The difference is "
-        "after − before: where it looks like noise, noise was removed; where it shows anatomy, "
-        "compare with care. Uncertainty is half of the model's 90 % interval for the standard-dose "
-        "value."
+def _images(seen: Observations, facts: EnhanceFacts) -> Iterator[Part]:
+    viewer = viewer_of(
+        seen.views, facts.geometry, seen.regions, interval=interval_words(facts.measured)
     )
-    extra = (difference_scale(seen), uncertainty_scale(seen))
-    for piece in seen.pictures:
-        yield _slice_pictures(piece, seen.num_slices, geometry, extra)
-    if seen.pictures:
-        yield _detail(seen.pictures[len(seen.pictures) // 2], geometry, extra)
-
-
-def _slice_pictures(
-    piece: EnhancedSlice, num_slices: int, geometry: Geometry, extra: tuple[Scale, Scale]
-) -> Pictures:
-    """Before and after at two windows, with the difference and the uncertainty beside them."""
-    box = _patient_box(piece, geometry)
-    pairs = [_before_after(piece, box, window) for window in (LUNG, SOFT_TISSUE)]
-    added = _difference_and_uncertainty(piece, box, extra)
-    rows = [(*pair, one) for pair, one in zip(pairs, added, strict=True)]
-    return pictures(f"Slice {piece.index + 1} of {num_slices}", rows, box, geometry)
-
-
-def _detail(piece: EnhancedSlice, geometry: Geometry, extra: tuple[Scale, Scale]) -> Pictures:
-    """The middle of a slice, large enough to see single pixels."""
-    box = middle_of(
-        _patient_box(piece, geometry), side_mm=DETAIL_MM, spacing_mm=geometry.spacing_mm[1:]
-    )
-    row = (
-        *_before_after(piece, box, SOFT_TISSUE),
-        *_difference_and_uncertainty(piece, box, extra),
-    )
-    heading = f"Detail of slice {piece.index + 1}, single pixels visible"
-    return pictures(heading, [row], box, geometry, pixels=True)
-
-
-def _patient_box(piece: EnhancedSlice, geometry: Geometry) -> Box:
-    body = body_mask(piece.before_hu, valid=piece.valid)
-    return box_around(body, margin_mm=MARGIN_MM, spacing_mm=geometry.spacing_mm[1:])
-
-
-def _before_after(piece: EnhancedSlice, box: Box, window: Scale) -> tuple[Panel, Panel]:
-    where = f"Slice {piece.index + 1}"
-    return (
-        panel("Before", piece.before_hu[box], window, where=where),
-        panel("After", piece.image_hu[box], window, where=where),
-    )
-
-
-def _difference_and_uncertainty(
-    piece: EnhancedSlice, box: Box, scales: tuple[Scale, Scale]
-) -> tuple[Panel, Panel]:
-    where = f"Slice {piece.index + 1}"
-    change = piece.image_hu[box] - piece.before_hu[box]
-    return (
-        panel("Difference", change, scales[0], where=where),
-        panel("Uncertainty", piece.half_width_hu[box], scales[1], where=where),
-    )
-
-
-# Noise
-
-
-def _noise(seen: Observations, geometry: Geometry) -> Iterator[Part]:
-    level = Plot(title="Level", caption="slice by slice", svg=_level_plot(seen))
-    yield Plots(plots=(level, *_spectrum_plots(seen)))
-    yield Paragraph(text=" ".join(_noise_words(seen, geometry)))
-
-
-def _level_plot(seen: Observations) -> str:
-    measured = seen.noise.of_slices
-    slices = [each.index + 1 for each in measured]
-    before = [each.reference.level_hu for each in measured]
-    after = [each.test.level_hu for each in measured]
-    return line_plot(
-        [
-            Curve(name="before", x=slices, y=before, color=BEFORE_COLOR, mark="circle"),
-            Curve(name="after", x=slices, y=after, color=AFTER_COLOR, mark="square"),
-        ],
-        x_label="slice",
-        y_label="noise in quietest soft tissue (HU)",
-        description="Noise level of each measured slice before and after",
-        x_limits=(1, seen.num_slices),
-        whole_x=True,
-    )
-
-
-def _spectrum_plots(seen: Observations) -> Iterator[Plot]:
-    """Radial power, and both curves scaled to the same area: texture apart from strength."""
-    before, after = seen.spectrum_before, seen.spectrum_after
-    if before is None or after is None:
+    if viewer is None:
         return
-    sides = ((before, "before", BEFORE_COLOR), (after, "after", AFTER_COLOR))
-    x_label = "spatial frequency (cycles/mm)"
-    curves, shapes = [], []
-    for spectrum, name, color in sides:
-        noise = spectrum.radial_frequency_per_mm > ANATOMY_BELOW_PER_MM
-        frequency = spectrum.radial_frequency_per_mm[noise]
-        power = spectrum.radial_power_hu2_mm2[noise]
-        curves.append(Curve(name=name, x=list(frequency), y=list(power), color=color))
-        area = np.trapezoid(power, frequency)
-        if area > 0:
-            shapes.append(Curve(name=name, x=list(frequency), y=list(power / area), color=color))
-    yield Plot(
-        title="Power spectrum",
-        caption="radial",
-        svg=line_plot(
-            curves,
-            x_label=x_label,
-            y_label="power (HU² mm²)",
-            description="Radial noise power spectrum before and after",
-        ),
+    yield Paragraph(
+        text="The difference is after − before: where it looks like noise, noise was removed; "
+        "where it shows anatomy, compare with care. Its scale and that of the uncertainty are the "
+        "same in every report."
     )
-    yield Plot(
-        title="Texture",
-        caption="spectra of equal area",
-        svg=line_plot(
-            shapes,
-            x_label=x_label,
-            y_label="share of noise power (mm)",
-            description="Noise power spectra before and after scaled to the same area",
-        ),
+    yield viewer
+    yield Paragraph(
+        text=f"{len(seen.views.indices)} of {seen.num_slices} slices, with every pixel of the "
+        "scan; HU are rounded to whole numbers, the uncertainty to quarters. Everything that a "
+        "model made is marked on the picture."
     )
+    places = _places(seen)
+    if places is None:
+        yield Paragraph(
+            text=f"In the slices shown, no place changed by {LEAST_CHANGE_HU:g} HU or more on "
+            "average over about 6 mm."
+        )
+    else:
+        yield Paragraph(
+            text="Look here first: the largest changes among the slices shown, averaged over about "
+            "6 mm, where noise is small. In the viewer, a and b show after and before in turn. "
+            "What is seen before and gone or changed after is to be read from the original.",
+            note=False,
+        )
+        yield places
 
 
-def _noise_words(seen: Observations, geometry: Geometry) -> Iterator[str]:
-    count = len(seen.noise.of_slices)
-    where = "one slice" if count == 1 else f"{count} slices spread over the series"
-    yield (
-        "Level and mean frequency: of the quietest soft tissue above "
-        f"{ANATOMY_BELOW_PER_MM:g} cycles/mm, median over {where}; every noise figure on this page "
-        "is by this meter, that of section 4 too."
+def _places(seen: Observations) -> Places | None:
+    changed = [each for each in seen.changed if abs(each.change_hu) >= LEAST_CHANGE_HU]
+    largest = sorted(changed, key=lambda each: -abs(each.change_hu))[:NUM_PLACES]
+    if not largest:
+        return None
+    return Places(places=tuple((_look_at_place(seen, each), _said(each)) for each in largest))
+
+
+def _look_at_place(seen: Observations, place: ChangedPlace) -> Look:
+    window = LUNG_WINDOW if place.around_hu < -400 else SOFT_TISSUE
+    return _look(seen, place.index, "side", window.name, (place.row, place.column))
+
+
+def _said(place: ChangedPlace) -> str:
+    return (
+        f"{signed(place.change_hu, 0)} HU where the scan has {number(place.around_hu, 0)} HU; "
+        f"in the whole slice ± {number(place.typical_hu)} HU."
     )
-    if seen.spectrum_before is not None:
-        yield (
-            f"Spectra: {seen.spectrum_before.num_regions} regions of even soft tissue, the same "
-            "before and after, above that frequency. They say at which frequencies noise was "
-            "removed; they hold fine anatomy too, so no level is taken from them."
-        )
-    yield (
-        "One scan alone cannot tell noise from fine anatomy, so the level after is an upper limit."
-    )
-    if seen.continuity is not None:
-        yield (
-            "Neighbouring slices differed inside the body by "
-            f"{number(seen.continuity.reference)} HU on average before and by "
-            f"{number(seen.continuity.test)} HU after "
-            f"({number(geometry.spacing_mm[0], 2)} mm apart)."
-        )
 
 
 # Numbers
 
 
 def _numbers(seen: Observations, facts: EnhanceFacts) -> Iterator[Part]:
-    if seen.tissues:
-        yield _tissue_table(seen.tissues)
+    if seen.regions:
+        yield _region_table(seen.regions, interval_words(facts.measured))
     else:
-        yield Paragraph(text="No tissue range held enough voxels to be judged.", note=False)
-    yield Paragraph(
-        text="The names say which tissue a range of HU usually holds; no organ was segmented, and "
-        "contrast medium moves organs between ranges. Voxels are sorted by the smoothed mean of "
-        "both images; specks and borders are left out. The interval is for the value that a "
-        "standard-dose scan would show in that voxel."
+        yield Paragraph(text="No even region held enough voxels to be judged.", note=False)
+    yield Paragraph(text=" ".join(_region_words(seen.regions)))
+    yield from coverage_parts(
+        facts.measured, promise=facts.card.get("coverage"), forced=bool(facts.suitability.broken)
     )
-    if "coverage" in facts.card:
-        yield Facts(heading="Does the interval keep its word?", value=facts.card["coverage"])
-        if facts.suitability.broken:
-            yield Paragraph(
-                text="This scan was forced: the interval was not calibrated for it and may be too "
-                "narrow.",
-                note=False,
-            )
     yield Paragraph(
         text=f"{_clipped(seen)} were clipped to the range that the file format can store; "
         f"{count(seen.num_unmeasured)} voxels hold no measurement (padding, outside the scanner's "
@@ -446,22 +431,36 @@ def _numbers(seen: Observations, facts: EnhanceFacts) -> Iterator[Part]:
     )
 
 
-def _tissue_table(tissues: Sequence[TissueChange]) -> Table:
+def _region_words(regions: Sequence[RegionChange]) -> Iterator[str]:
+    yield (
+        "Regions are even, larger than 6 mm and away from borders, found in the mean of both "
+        "images; soft tissue lies outside of bone."
+    )
+    if any(each.kind is LUNG for each in regions):
+        yield "Lung is a large space of such values inside the body."
+    yield (
+        "Nothing is named after an organ that values cannot tell: with contrast medium the same "
+        "organ lies in another range. The interval is for the value that a standard-dose scan "
+        "would show in that voxel."
+    )
+
+
+def _region_table(regions: Sequence[RegionChange], interval: str) -> Table:
     return Table(
         columns=(
-            "Tissue range",
+            "Even regions",
             "HU from … to",
             "Voxels n",
             "Mean before, HU",
             "Mean after, HU",
             "Change, HU",
-            "90 % interval,\nmedian ± HU",
-            "90 % interval,\n95th percentile ± HU",
+            f"{interval.replace(' (', chr(10) + '(')},\nmedian ± HU",
+            "95th percentile\n± HU",
         ),
         rows=tuple(
             (
-                title(each.tissue),
-                f"{number(each.range_hu[0], 0)} … {number(each.range_hu[1], 0)}",
+                each.kind.name,
+                f"{number(each.kind.range_hu[0], 0)} … {number(each.kind.range_hu[1], 0)}",
                 count(each.num_voxels),
                 number(each.before_hu),
                 number(each.after_hu),
@@ -469,7 +468,7 @@ def _tissue_table(tissues: Sequence[TissueChange]) -> Table:
                 number(each.half_width_median_hu),
                 number(each.half_width_p95_hu),
             )
-            for each in tissues
+            for each in regions
         ),
         strong=5,
     )

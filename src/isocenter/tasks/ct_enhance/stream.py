@@ -14,6 +14,7 @@ from isocenter.core.version import __version__
 from isocenter.core.volume import SliceSource
 from isocenter.image.ct_noise import NoiseMeasure
 from isocenter.modelpack.ct_enhance.contract import AIR_HU, LOWEST_HU
+from isocenter.tasks.ct_enhance.measured_sections import coverage_note
 from isocenter.tasks.ct_enhance.outputs import ENHANCED, UNCERTAINTY
 from isocenter.tasks.ct_enhance.rules import ScanMeasures
 from isocenter.tasks.ct_enhance.sections import EnhanceObserver
@@ -33,20 +34,21 @@ _STANDARD = 0.9
 def start(case: Case[EnhanceSettings, Enhancer], suitability: Suitability) -> Work[EnhanceSettings]:
     """What will be done with a scan: its dose is guessed here where it was not told."""
     settings = case.settings
-    notes: tuple[str, ...] = ()
+    notes = case.model.notes
     if settings.dose_fraction is None:
         guess, words = _guessed_dose(case.model, suitability.measures)
-        settings, notes = replace(settings, dose_fraction=guess), (words,)
+        settings, notes = replace(settings, dose_fraction=guess), (*notes, words)
     model = case.model
+    held = coverage_note(model.measured)
     return Work(
         results=enhanced_slices(case.scan, model, settings),
         description=(
             f"AI-enhanced from a low-dose CT by Isocenter {__version__}, model "
-            f"{model.name} {model.version}, strength {settings.strength:g}."
-        ),
+            f"{model.name} {model.version}, strength {settings.strength:g}. {held}"
+        ).strip(),
         settings=settings,
-        notes=notes,
-        observer=EnhanceObserver(case.scan, settings, suitability, model.card),
+        notes=(*notes, held) if held else notes,
+        observer=EnhanceObserver(case.scan, settings, suitability, model.card, model.measured),
         context=model.context,
     )
 

@@ -12,7 +12,12 @@ NUM_COLORS = 256
 _SEQUENTIAL = ("#1b0c3f", "#2a4b8c", "#1f8a85", "#7cbf4a", "#fbf3a0")
 # Light yellow over orange to dark red, unlike any gray; lightness falls evenly.
 _OVERLAY = ("#ffe95c", "#ffab1f", "#ee5a24", "#c4133a", "#8a0653")
-_COLD, _WARM, _WHITE = ("#0b2a66", "#3f7fc0"), ("#c8553d", "#6b0f1a"), "#ffffff"
+# From black to light blue and to light yellow, for pictures that are seen in the dark.
+_BLACK, _COOL, _HOT = (
+    "#08090b",
+    ("#1f4f9c", "#5aa7e8", "#d6f0ff"),
+    ("#93301f", "#e58a3c", "#fff0c4"),
+)
 
 # Linear sRGB to XYZ over the white point D65 (IEC 61966-2-1).
 _TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
@@ -33,9 +38,9 @@ def palette(name: str) -> NDArray:
         colors = _along(_OVERLAY, NUM_COLORS)
     elif name == "diverging":
         half = NUM_COLORS // 2
-        cold = _along((*_COLD, _WHITE), half)
-        warm = _along((_WHITE, *_WARM), half)
-        colors = np.concatenate([cold, warm])
+        # Small values are what one looks for, so lightness rises faster near zero.
+        cold, hot = (_along((_BLACK, *side), half, bend=0.85) for side in (_COOL, _HOT))
+        colors = np.concatenate([cold[::-1], hot])
     else:
         known = '"gray", "sequential", "diverging" or "overlay"'
         raise ValueError(f"a palette is {known}, got {name!r}")
@@ -67,12 +72,12 @@ def _srgb_of(lab: NDArray) -> NDArray:
     return np.rint(values * 255).astype(np.uint8)
 
 
-def _along(anchors: tuple[str, ...], num_colors: int) -> NDArray:
-    """Colors on the way through the anchors, by equal steps of lightness."""
+def _along(anchors: tuple[str, ...], num_colors: int, *, bend: float = 1.0) -> NDArray:
+    """Colors on the way through the anchors, by equal steps of lightness where ``bend`` is 1."""
     rgb = np.array([[int(text[at : at + 2], 16) for at in (1, 3, 5)] for text in anchors])
     lab = lab_of(rgb)
     place = lab[:, 0]
     if place[0] > place[-1]:
         return _along(anchors[::-1], num_colors)[::-1].copy()
-    wanted = np.linspace(place[0], place[-1], num_colors)
+    wanted = place[0] + (place[-1] - place[0]) * np.linspace(0, 1, num_colors) ** bend
     return _srgb_of(np.stack([np.interp(wanted, place, channel) for channel in lab.T], axis=-1))

@@ -1,11 +1,15 @@
 """One page that shows what a run did: pictures, numbers, settings and limits.
 
-The page stands alone (no script, no other file) and names no patient: it is made from pixels,
-geometry and the record only. What it says of a task's own matter comes from the task's observer.
+The page stands alone and names no patient: it is made from pixels, geometry and the record only.
+Its policy lets nothing be loaded and no script run but the viewer's, which its digest names. What
+it says of a task's own matter comes from the task's observer.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -15,8 +19,8 @@ from typing import Any
 
 from isocenter.core.files import write_text
 from isocenter.core.record import RunRecord
-from isocenter.tasks.report import words
-from isocenter.tasks.report.content import Check, Page
+from isocenter.tasks.report import viewer, words
+from isocenter.tasks.report.content import Check, Page, Viewer
 from isocenter.tasks.suitability import Suitability
 from isocenter.tasks.task import Task
 
@@ -56,11 +60,18 @@ def render(report: Report) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(words=words.in_words, kind=_kind_of, title=words.title)
+    environment.filters.update(
+        words=words.in_words,
+        kind=_kind_of,
+        title=words.title,
+        json=json.dumps,
+        viewer_settings=viewer.settings_text,
+    )
     template = (
         resources.files("isocenter.tasks.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
     )
     checks = checks_of(report)
+    script = viewer.script() if _has_viewer(report.page) else ""
     return environment.from_string(template).render(
         report=report,
         page=report.page,
@@ -75,8 +86,22 @@ def render(report: Report) -> str:
         maker=maker_of(report),
         setting_notes=report.page.setting_notes or {},
         command=command_of(report.task, report.record),
+        script=script,
+        script_source=_source_of(script),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+def _has_viewer(page: Page) -> bool:
+    return any(isinstance(part, Viewer) for section in page.sections for part in section.parts)
+
+
+def _source_of(script: str) -> str:
+    """The one script that a Content Security Policy lets run."""
+    if not script:
+        return "'none'"
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def checks_of(report: Report) -> tuple[Check, ...]:

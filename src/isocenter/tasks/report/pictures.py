@@ -16,6 +16,7 @@ from isocenter.tasks.report.colors import NUM_COLORS, palette
 from isocenter.tasks.report.content import Panel, Pictures
 
 Box = tuple[slice, slice]
+OPPOSITE = dict(zip("LRAPHF", "RLPAFH", strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class Scale:
         return start, middle, f"{sign}{end} {self.unit}".rstrip()
 
 
-def panel(title: str, image: NDArray, scale: Scale, *, where: str) -> Panel:
+def panel(title: str, image: NDArray, scale: Scale, *, where: str, mark: str = "") -> Panel:
     """One (row, column) image with its legend; ``where`` begins its description."""
     return Panel(
         title=title,
@@ -68,6 +69,7 @@ def panel(title: str, image: NDArray, scale: Scale, *, where: str) -> Panel:
         ticks=scale.ticks,
         description=f"{where}, {title.lower()}, {scale.label}: "
         f"{scale.low:.{scale.digits}f} to {scale.high:.{scale.digits}f} {scale.unit}".rstrip(),
+        mark=mark,
     )
 
 
@@ -76,8 +78,6 @@ def pictures(
     rows: Sequence[Sequence[Panel]],
     box: Box,
     geometry: Geometry,
-    *,
-    pixels: bool = False,
 ) -> Pictures:
     """Rows of panels that show the same box of one slice."""
     height, width = (
@@ -89,19 +89,18 @@ def pictures(
         rows=tuple(tuple(row) for row in rows),
         aspect=width / height,
         sides=sides(geometry),
-        pixels=pixels,
     )
 
 
 def sides(geometry: Geometry) -> tuple[str, str, str, str]:
     """Letters for left, right, top and bottom of the picture: R, L, A, P, H or F."""
-    right = _letter(geometry.column_direction)
-    bottom = _letter(geometry.row_direction)
-    opposite = dict(zip("LRAPHF", "RLPAFH", strict=True))
-    return opposite[right], right, opposite[bottom], bottom
+    right = letter(geometry.column_direction)
+    bottom = letter(geometry.row_direction)
+    return OPPOSITE[right], right, OPPOSITE[bottom], bottom
 
 
-def _letter(direction: tuple[float, float, float]) -> str:
+def letter(direction: tuple[float, float, float]) -> str:
+    """The side of the patient that a direction leads to, as nearly as one letter can say."""
     axis = int(np.argmax(np.abs(direction)))
     return ("LR", "PA", "HF")[axis][int(direction[axis] < 0)]
 
@@ -124,20 +123,6 @@ def box_around(mask: NDArray, *, margin_mm: float, spacing_mm: tuple[float, ...]
 
 def _extent(places: NDArray, margin: int, size: int) -> slice:
     return slice(max(0, int(places.min()) - margin), min(size, int(places.max()) + 1 + margin))
-
-
-def middle_of(box: Box, *, side_mm: float, spacing_mm: tuple[float, ...]) -> Box:
-    """A square in the middle of a box."""
-    rows, columns = (
-        _shrink(side, round(side_mm / step)) for side, step in zip(box, spacing_mm, strict=True)
-    )
-    return rows, columns
-
-
-def _shrink(side: slice, length: int) -> slice:
-    middle = (side.start + side.stop) // 2
-    half = min(length, side.stop - side.start) // 2
-    return slice(middle - half, middle + max(1, half))
 
 
 def png(image: NDArray, scale: Scale) -> str:

@@ -9,6 +9,7 @@ from html import escape
 
 BEFORE_COLOR = "#8a94a0"
 AFTER_COLOR = "#0b5cad"
+REMOVED_COLOR = "#b25c00"
 
 WIDTH, HEIGHT = 340, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 38
