@@ -60,6 +60,8 @@ test: $(READY)
 bench: $(READY)
 	$(INSTALL) -e '.[dev,benchmark]'
 	$(BIN)/python -m benchmarks.ct_enhance --data "$(DATA)" --output runs/bench $(ARGS)
+	$(BIN)/python -m benchmarks.ct_enhance.contrast --data "$(DATA)" --output runs/bench
+	$(BIN)/python -m benchmarks.ct_enhance.samples --data "$(DATA)" --output runs/bench
 	$(BIN)/python -m benchmarks.ct_enhance.lesions --data "$(DATA)" --output runs/bench
 	$(BIN)/python -m benchmarks.ct_enhance.resources --output runs/bench
 

@@ -1,7 +1,9 @@
 """Put measured figures where people read: ``python -m benchmarks.ct_enhance.publish RESULTS``.
 
-RESULTS is the output folder of the benchmark; ``lesions.md`` and ``resources.json`` in it are
-taken along. Fills the marked places of README.md, docs/ct_enhance.md and the shipped model's card.
+RESULTS is the output folder of the benchmark; ``contrast.json``, ``samples.json``, ``lesions.md``
+and ``resources.json`` in it are taken along. Fills the marked places of README.md,
+docs/ct_enhance.md and the shipped model's card, and writes ``measured.json`` into the model's
+folder, from which reports tell what the interval held and how much contrast is kept.
 """
 
 from __future__ import annotations
@@ -9,14 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ct_enhance.contrast import markdown as contrast_table
+from benchmarks.ct_enhance.samples import markdown as samples_table
 from isocenter.core.files import write_text
+from isocenter.modelpack.ct_enhance.measured import MEASURED
 from isocenter.modelpack.folder import shipped_folder, write_checksums
 
-BEGIN = "<!-- ct_enhance table: begin -->"
-END = "<!-- ct_enhance table: end -->"
+TABLE, CONTRAST, SAMPLES = "ct_enhance table", "contrast table", "samples table"
+CURVE = "contrast.png"
 ROOT = Path(__file__).parents[2]
 HU = "HU range"
 COMMANDS = (
@@ -33,11 +39,53 @@ def main() -> None:
     compact = f"{stated_weights(figures)}\n\n{overview(figures)}"
     table = (results / "table.md").read_text()
     detail = "\n".join([stated_weights(figures), "", table, *_extras(results), COMMANDS])
+    contrast = _of_these_weights(figures, results / "contrast.json")
+    samples = _of_these_weights(figures, results / "samples.json")
+    page, card = ROOT / "docs" / "ct_enhance.md", shipped_folder() / "README.md"
     fill(ROOT / "README.md", compact)
-    fill(ROOT / "docs" / "ct_enhance.md", detail)
-    card = shipped_folder() / "README.md"
-    fill(card, f"{compact}\n{_coverage(figures)}")
+    fill(page, detail)
+    fill(page, contrast_table(contrast), CONTRAST)
+    fill(page, samples_table(samples), SAMPLES)
+    fill(card, f"{compact}\n{_coverage(figures)}\n\n{contrast_table(contrast)}")
+    shutil.copyfile(results / CURVE, ROOT / "docs" / "images" / "ct_enhance_contrast.png")
+    write_text(shipped_folder() / f"{MEASURED}.json", _json(measured(figures, contrast)))
     write_checksums(shipped_folder())
+
+
+def _json(table: dict[str, Any]) -> str:
+    return json.dumps(table, indent=1) + "\n"
+
+
+def _of_these_weights(figures: dict[str, Any], path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())
+    if found["weights_sha256"] != figures["weights_sha256"]:
+        raise SystemExit(f"{path.name} was measured with other weights than figures.json")
+    return found
+
+
+def measured(figures: dict[str, Any], contrast: dict[str, Any]) -> dict[str, Any]:
+    """What the model's folder says was measured of it; see ``modelpack.ct_enhance.measured``."""
+    sets = []
+    for dose, rows in figures["doses"].items():
+        (row,) = (row for row in rows.values() if "coverage" in row)
+        shares = {name: round(one["fraction"], 4) for name, one in row["coverage"].items()}
+        pooled = shares.pop("all")
+        sets.append(
+            {"name": dose, "patients": row["patients"], "pooled": pooled, "tissues": shares}
+        )
+    by_noise = contrast["by_noise"]
+    return {
+        "version": 1,
+        "weights_sha256": figures["weights_sha256"],
+        "coverage": {"promised": 0.9, "sets": sets},
+        "contrast": {
+            "contrast_hu": contrast["contrast_hu"],
+            "diameter_mm": contrast["diameter_mm"],
+            "noise_hu": by_noise["noise_hu"],
+            "strength": 0.0,
+            "kept": [[round(one, 3) for one in row] for row in by_noise["kept"]],
+        },
+    }
 
 
 def stated_weights(figures: dict[str, Any]) -> str:
@@ -45,11 +93,12 @@ def stated_weights(figures: dict[str, Any]) -> str:
     return f"Measured with weights {figures['version']}, SHA-256 {figures['weights_sha256'][:16]}."
 
 
-def fill(page: Path, content: str) -> None:
-    """Replace what stands between the two markers of a page."""
-    before, rest = page.read_text().split(BEGIN, 1)
-    _, after = rest.split(END, 1)
-    write_text(page, f"{before}{BEGIN}\n\n{content.strip()}\n\n{END}{after}")
+def fill(page: Path, content: str, name: str = TABLE) -> None:
+    """Replace what stands between the two markers of a name in a page."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, rest = page.read_text().split(begin, 1)
+    _, after = rest.split(end, 1)
+    write_text(page, f"{before}{begin}\n\n{content.strip()}\n\n{end}{after}")
 
 
 def overview(figures: dict[str, Any]) -> str:
