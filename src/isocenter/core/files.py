@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,8 +14,41 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from isocenter.core.errors import InputRefused
+
 PARTIAL = re.compile(r"\.partial-[0-9a-f]{8}")
 """Ending of a folder that is still being written."""
+
+
+def named_path(name: str | Path) -> Path:
+    """The place that a user named, from their home folder where it begins with "~".
+
+    Raises:
+        InputRefused: no file or folder can have this name.
+    """
+    text = str(name)
+    if not text:
+        raise InputRefused("input and output must be named; an empty name is neither")
+    try:
+        path = Path(name).expanduser()
+        os.lstat(path)  # refuses what the system takes for no name
+    except RuntimeError:
+        raise InputRefused(
+            "a name begins with the home folder (~) of a user that this system does not know; "
+            "write the folder out"
+        ) from None
+    except ValueError:
+        raise InputRefused(
+            "a name of a file or folder holds characters that no name may hold, such as NUL; "
+            "check how it was put together"
+        ) from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputRefused(
+                f"a name of a file or folder is {len(text)} characters long, more than this "
+                "system takes; check how it was put together"
+            ) from None
+    return path
 
 
 def part_of(path: Path) -> Path:
