@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from isocenter.dicom.reading.open import find_series, open_ct_series
 
 Write = Callable[..., Any]
 Close = Callable[[Path], None]
+NOBODY = 65534
 PLACES = {"first": 0, "middle": 2, "last": 4}
 
 NAMES: dict[str, Callable[[int], str]] = {
@@ -297,11 +300,46 @@ class TestInputsThatCannotBeOpened:
             open_ct_series(write().folder)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="is never refused")
-def test_permission_bits_are_kept(write: Write) -> None:
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Without the rights of an administrator, whom no permission bit hinders."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there are no permission bits")
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_permission_bits_are_kept(write: Write, what: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # others cannot enter that of pytest
+        Path(folder).chmod(0o755)
+        scan = write(folder=Path(folder) / "scan")
+        assert len(open_ct_series(scan.folder)) == 5  # and everything is imported
+        closed = scan.files[4]
+        if what == "folder":
+            closed = scan.folder / "more"
+            closed.mkdir()
+        closed.chmod(0)
+        with nobody(), pytest.raises(UnsuitableScan, match="1 file or folder cannot be opened"):
+            open_ct_series(scan.folder)
+        with nobody():
+            rest = open_ct_series(scan.folder, run="largest")
+        assert len(rest) == (4 if what == "file" else 5)
+        closed.chmod(0o700)
+
+
+@pytest.mark.parametrize("place", [0, 4])
+@pytest.mark.parametrize("share", range(0, 100, 4))
+def test_a_file_that_is_cut_anywhere_is_damaged(write: Write, share: int, place: int) -> None:
     scan = write()
-    scan.files[4].chmod(0)
-    assert_refused_and_counted(scan, (0, 1), 4)
+    content = scan.files[place].read_bytes()
+    scan.files[place].write_bytes(content[: len(content) * share // 100])
+    assert_refused_and_counted(scan, (1, 0), place)
 
 
 def test_reading_in_python_keeps_the_same_rule(write: Write) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from isocenter.core.acquisition import Acquisition
 from isocenter.core.errors import UnreadableInput
 from isocenter.dicom.decoding.parsing import (
+    UNDEFINED_LENGTH,
     ParsedFile,
     PixelElement,
     parse_file,
@@ -185,11 +187,29 @@ def read_image_file(path: Path, kind: HeaderKind, *, file_index: int, what: str)
     """Read what :class:`ImageFile` holds; frames only of files of the kind that is looked for.
 
     Raises:
-        UnreadableInput: the header cannot be parsed or holds impossible values.
+        UnreadableInput: the header cannot be parsed or holds impossible values, or the file ends
+            before its pixels do.
     """
     parsed = parse_file(path, keywords=(*KEYWORDS, *kind.keywords), what=what)
     with refusing(f"{what} has a header with impossible values; it is damaged"):
-        return _image_file(path, parsed, kind, file_index)
+        file = _image_file(path, parsed, kind, file_index)
+        if file.sop_class_uid in kind.sop_classes and _is_cut_short(path, parsed):
+            raise UnreadableInput(
+                f"{what} is truncated: its pixels are missing or cut off; copy or export the "
+                "series again"
+            )
+    return file
+
+
+def _is_cut_short(path: Path, parsed: ParsedFile) -> bool:
+    """Whether the pixels that a header declares are not there; of compressed ones, any."""
+    if parsed.pixels is None:
+        return True
+    if parsed.transfer_syntax == DeflatedExplicitVRLittleEndian:
+        return False
+    is_open_ended = parsed.pixels.num_bytes == UNDEFINED_LENGTH
+    num_bytes = 0 if is_open_ended else parsed.pixels.num_bytes
+    return path.stat().st_size < parsed.pixels.offset + num_bytes
 
 
 def _image_file(path: Path, parsed: ParsedFile, kind: HeaderKind, file_index: int) -> ImageFile:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.datadict import dictionary_description
 
-from isocenter.core.errors import UnreadableInput, UnsuitableScan
+from isocenter.core.errors import UnsuitableScan
 from isocenter.dicom.reading.frames import NEEDED_OF_PIXELS, Frame, ImageFile
 from isocenter.dicom.reading.geometry import (
     MAX_SPACING_MM,
@@ -180,8 +180,6 @@ def _check_pixels(files: Sequence[ImageFile], kind: SeriesKind) -> None:
                 f"{kind.header.modality} images, not a colored copy",
                 reason="color",
             )
-        if file.pixels is None:
-            raise UnreadableInput("an image of the series holds no pixels; it may be truncated")
         if file.pixel_format is not None:
             file.pixel_format.check()
         if file.has_modality_lut:
