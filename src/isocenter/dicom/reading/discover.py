@@ -191,12 +191,12 @@ def _lost(listing: Listing, files: Sequence[ImageFile], damaged: Sequence[Path])
     folders = [folder for folder in listing.closed_folders if may_hold_scans(folder)]
     beside: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     places = [
-        *((0, neighbors.of(path.parent)) for path in damaged),
-        *((1, neighbors.of(path.parent)) for path in closed),
-        *((1, neighbors.below(folder.parent)) for folder in folders),
+        *((0, neighbors.series_beside(path)) for path in damaged),
+        *((1, neighbors.series_beside(path)) for path in closed),
+        *((1, neighbors.series_near(folder)) for folder in folders),
     ]
-    for place, images in places:
-        for series in {image.series_uid for image in images}:
+    for place, around in places:
+        for series in around:
             beside[series][place] += 1
     return _Lost(
         damaged=len(damaged),
@@ -243,38 +243,17 @@ def _judged(
     refusal: InputRefused | None = None
     frames: list[Frame] = []
     kept: tuple[ImageFile, ...] = tuple(files)
-    num_damaged, num_unreadable = lost.beside.get(files[0].series_uid, (0, 0))
     try:
         kept = tuple(_without_copies(files))
         frames = suitable_frames(kept, kind, accept_enhanced=accept_enhanced, run=run)
     except InputRefused as error:
         refusal = error
-    if num_damaged + num_unreadable and run != "largest":
-        refusal = _incomplete(refusal, num_damaged, num_unreadable, len(kept))
-    first = files[0]
-    facts = first.acquisition
-    summary = SeriesSummary(
-        number=number,
-        key=first.series_uid,
-        series_number=first.series_number,
-        modality=first.modality,
-        sop_class_name=first.sop_class_name,
-        num_images=sum(file.num_frames for file in kept),
-        rows=first.rows,
-        columns=first.columns,
-        slice_thickness_mm=facts.slice_thickness_mm,
-        exposure_mas=facts.exposure_mas if isinstance(facts, CtAcquisition) else None,
-        folder=_below(top, first.path.parent),
-        num_damaged=num_damaged,
-        num_unreadable=num_unreadable,
-        kernel=facts.kernel if isinstance(facts, CtAcquisition) else "",
-        fits=refusal is None,
-        why_not="" if refusal is None else str(refusal),
-        reason=getattr(refusal, "reason", "" if refusal is None else "unreadable"),
-    )
+    beside = lost.beside.get(files[0].series_uid, (0, 0))
+    if any(beside) and run != "largest":
+        refusal = _incomplete(refusal, *beside, len(kept))
     used = len({frame.file_index for frame in frames})
     return FoundSeries(
-        summary=summary,
+        summary=_summary(number, kept, refusal, top=top, beside=beside),
         files=kept,
         frames=tuple(frames),
         refusal=refusal,
@@ -285,6 +264,37 @@ def _judged(
             damaged=lost.damaged,
             unreadable=lost.unreadable,
         ),
+    )
+
+
+def _summary(
+    number: int,
+    files: Sequence[ImageFile],
+    refusal: InputRefused | None,
+    *,
+    top: Path,
+    beside: tuple[int, int],
+) -> SeriesSummary:
+    first = files[0]
+    facts = first.acquisition
+    return SeriesSummary(
+        number=number,
+        key=first.series_uid,
+        series_number=first.series_number,
+        modality=first.modality,
+        sop_class_name=first.sop_class_name,
+        num_images=sum(file.num_frames for file in files),
+        rows=first.rows,
+        columns=first.columns,
+        slice_thickness_mm=facts.slice_thickness_mm,
+        exposure_mas=facts.exposure_mas if isinstance(facts, CtAcquisition) else None,
+        folder=_below(top, first.path.parent),
+        num_damaged=beside[0],
+        num_unreadable=beside[1],
+        kernel=facts.kernel if isinstance(facts, CtAcquisition) else "",
+        fits=refusal is None,
+        why_not="" if refusal is None else str(refusal),
+        reason=getattr(refusal, "reason", "" if refusal is None else "unreadable"),
     )
 
 

@@ -13,6 +13,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from isocenter.dicom.reading.frames import ImageFile
@@ -58,47 +59,40 @@ def may_hold_scans(folder: Path) -> bool:
     return not folder.name.startswith(".") and folder.name.lower() not in NO_SCANS
 
 
+@dataclass(frozen=True)
+class _Images:
+    """What images beside a file tell of it: their series and how they are named."""
+
+    series: frozenset[str]
+    shapes: frozenset[str]
+    have_endings: bool
+
+
 class Neighbors:
-    """The images of a tree by folder: they tell what the other files there may have been."""
+    """The images of a tree by folder: they tell what the other files there may have been.
+
+    A folder's neighbors are the images in it; where it has none, those below it, else those below
+    the nearest folder above, as some archives give every image a folder of its own.
+    """
 
     def __init__(self, top: Path, images: Iterable[ImageFile]) -> None:
         self._top = top
         self._images: dict[Path, list[ImageFile]] = defaultdict(list)
-        self._below: dict[Path, set[Path]] = defaultdict(set)
-        self._found: dict[Path, list[ImageFile]] = {}
-        self._names: dict[Path, tuple[set[str], bool]] = {}
+        self._below: dict[Path, list[Path]] = defaultdict(list)
+        self._known: dict[tuple[Path, bool], _Images] = {}
         for image in images:
             self._images[image.path.parent].append(image)
         for folder in self._images:
             for above in self._up_from(folder):
-                self._below[above].add(folder)
+                self._below[above].append(folder)
 
-    def of(self, folder: Path) -> list[ImageFile]:
-        """Images in a folder; where it has none, those below it, else those of its relatives.
+    def series_beside(self, path: Path) -> frozenset[str]:
+        """Series that a file may belong to."""
+        return self._beside(path.parent).series
 
-        Some archives give every image a folder of its own.
-        """
-        if folder not in self._found:
-            self._found[folder] = self._images.get(folder) or self._nearest(folder)
-        return self._found[folder]
-
-    def below(self, folder: Path) -> list[ImageFile]:
-        """Images below a folder; where there are none, those of its relatives."""
-        return self._nearest(folder)
-
-    def _nearest(self, folder: Path) -> list[ImageFile]:
-        for above in self._up_from(folder):
-            if self._below.get(above):
-                return [
-                    image for each in sorted(self._below[above]) for image in self._images[each]
-                ]
-        return []
-
-    def _up_from(self, folder: Path) -> Iterator[Path]:
-        yield folder
-        while folder not in (self._top, folder.parent):
-            folder = folder.parent
-            yield folder
+    def series_near(self, folder: Path) -> frozenset[str]:
+        """Series that the images in a closed folder may belong to: all those around it."""
+        return self._around(folder.parent).series
 
     def may_be_image(self, path: Path) -> bool:
         """Whether a file that cannot be read was an image, by its name."""
@@ -111,22 +105,38 @@ class Neighbors:
             return not os.path.exists(whole) and self.may_be_image(whole)
         if suffix in DICOM_SUFFIXES:
             return True
-        if name.lower() in NO_IMAGES:
-            return False
-        return self._is_named_as_images(path)
+        return name.lower() not in NO_IMAGES and self._is_named_as_images(path)
 
     def _is_named_as_images(self, path: Path) -> bool:
-        shapes, have_endings = self._names_of_images(path.parent)
-        if shapes_of_name(path.name) & shapes:
+        images = self._beside(path.parent)
+        if shapes_of_name(path.name) & images.shapes:
             return True
         # Codes of letters and digits have no shape; where they are used, no name has an ending.
         has_number = any(letter.isdecimal() for letter in path.name)
-        return has_number and not have_endings and "." not in path.name
+        return has_number and not images.have_endings and "." not in path.name
 
-    def _names_of_images(self, folder: Path) -> tuple[set[str], bool]:
-        """Shapes of the names of images that a folder's files are compared with; any endings."""
-        if folder not in self._names:
-            names = [image.path.name for image in self.of(folder)]
-            shapes = {shape for name in names for shape in shapes_of_name(name)}
-            self._names[folder] = shapes, any("." in name for name in names)
-        return self._names[folder]
+    def _beside(self, folder: Path) -> _Images:
+        return self._told(folder, [folder]) if folder in self._images else self._around(folder)
+
+    def _around(self, folder: Path) -> _Images:
+        for above in self._up_from(folder):
+            if above in self._below:
+                return self._told(above, self._below[above], deep=True)
+        return _Images(frozenset(), frozenset(), have_endings=False)
+
+    def _told(self, place: Path, folders: Iterable[Path], *, deep: bool = False) -> _Images:
+        if (place, deep) not in self._known:
+            images = [image for folder in folders for image in self._images[folder]]
+            names = [image.path.name for image in images]
+            self._known[place, deep] = _Images(
+                frozenset(image.series_uid for image in images),
+                frozenset(shape for name in names for shape in shapes_of_name(name)),
+                have_endings=any("." in name for name in names),
+            )
+        return self._known[place, deep]
+
+    def _up_from(self, folder: Path) -> Iterator[Path]:
+        yield folder
+        while folder not in (self._top, folder.parent):
+            folder = folder.parent
+            yield folder
