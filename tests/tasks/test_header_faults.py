@@ -12,8 +12,10 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
 from isocenter.core.errors import InputRefused, UnsuitableScan
 from isocenter.dicom.reading import series as series_module
@@ -340,3 +342,78 @@ def test_names_that_no_file_can_have_are_refused_in_words(
     assert len(str(info.value)) < 200
     with pytest.raises(InputRefused):
         run(smooth, write().folder, name)
+
+
+NASTY = {
+    "not a number": ("", b"nan"),
+    "several": ("", b"1\\2\\3"),
+    "binary": ("", b"\xff\xfe\x01\x80"),
+    "another text": ("LO", b"text"),
+    "rubbish as a sequence": ("SQ", b"garbagegarbage"),
+}
+MORE = f"""TimezoneOffsetFromUTC ReferencedSeriesSequence RelatedSeriesSequence {BY_STUDY}
+DerivationCodeSequence ContributingEquipmentSequence SourceImageSequence WindowCenter
+SpecificCharacterSet SeriesDescription ImageComments DerivationDescription StationName DeviceUID
+CodingSchemeIdentificationSequence LossyImageCompression LossyImageCompressionMethod Laterality
+PixelPaddingValue ClinicalTrialSubjectID RequestAttributesSequence ReferencedImageSequence
+VOILUTSequence BurnedInAnnotation SyntheticData NumberOfFrames""".split()
+
+
+@pytest.mark.parametrize(("vr", "content"), NASTY.values(), ids=NASTY)
+def test_no_value_of_any_element_ends_in_something_unexpected(
+    write_classic_ct: Write, rewrite: Callable[..., None], smooth: Any, vr: str, content: bytes
+) -> None:
+    scan = write_classic_ct(shape=(1, 8, 8))
+    file, original = scan.files[0], scan.files[0].read_bytes()
+    present = [element.keyword for element in dcmread(file) if element.keyword != "PixelData"]
+    outcomes = []
+    for keyword in dict.fromkeys([*present, *MORE]):
+        file.write_bytes(original)
+        own = pydicom.datadict.dictionary_VR(keyword).split(" or ")[0]
+        rewrite(file, **{keyword: (vr or own, content)})
+        try:
+            rehearse(open_ct_series(file), smooth.outputs)
+            outcomes.append("carried on")
+        except InputRefused as refusal:
+            outcomes.append(getattr(refusal, "reason", "unreadable"))
+    assert "header" not in outcomes  # words of its own for every fault
+    assert 30 < outcomes.count("carried on") < len(outcomes) - 5
+
+
+GROUPS: dict[str, tuple[str, str, Any]] = {
+    "thickness": ("PixelMeasuresSequence", "SliceThickness", ("DS", b"nan")),
+    "spacing": ("PixelMeasuresSequence", "PixelSpacing", ("DS", b"1e-320\\1e-320")),
+    "slope": ("PixelValueTransformationSequence", "RescaleSlope", ("DS", b"inf")),
+    "intercept": ("PixelValueTransformationSequence", "RescaleIntercept", ("DS", b"abc")),
+}
+
+
+@pytest.mark.parametrize("fault", GROUPS)
+def test_faults_within_groups_of_frames_are_refused(
+    write_enhanced_ct: Write, smooth: Any, tmp_path: Path, fault: str
+) -> None:
+    group, keyword, (vr, content) = GROUPS[fault]
+
+    def edit(dataset: Dataset, _: int) -> None:
+        spoilt = dataset.SharedFunctionalGroupsSequence[0][group].value[0]
+        tag = Tag(keyword)
+        padded = content + b" " * (len(content) % 2)
+        spoilt[tag] = RawDataElement(tag, vr, len(padded), padded, 0, False, True)
+
+    scan = write_enhanced_ct(shape=(3, 8, 8), edit=edit)
+    with pytest.raises(InputRefused):
+        run(smooth, scan.folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fault_within_a_group_of_frames_is_left_out(
+    write_enhanced_ct: Write, smooth: Any, tmp_path: Path
+) -> None:
+    def edit(dataset: Dataset, _: int) -> None:
+        dataset.SharedFunctionalGroupsSequence[0].CTXRayDetailsSequence[0].KVP = float("nan")
+
+    scan = write_enhanced_ct(shape=(3, 8, 8), edit=edit)
+    result = run(smooth, scan.folder, tmp_path / "out")
+    assert "KVP (of 1 of 1 files)" in " ".join(result.notes)
+    (image,) = [dcmread(path) for path in result.files["smoothed"]]
+    assert "KVP" not in image.SharedFunctionalGroupsSequence[0].CTXRayDetailsSequence[0]
