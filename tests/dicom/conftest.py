@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import config, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.filewriter import dcmwrite
@@ -21,6 +24,7 @@ from pydicom.pixels.encoders import (
     RLELosslessEncoder,
 )
 from pydicom.sequence import Sequence as DicomSequence
+from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     CTImageStorage,
@@ -313,6 +317,45 @@ def write_classic_ct(tmp_path: Path) -> Callable[..., SyntheticScan]:
         )
 
     return write
+
+
+@pytest.fixture
+def rewrite() -> Callable[..., None]:
+    """Change elements of a file without the checks of an ordinary writer.
+
+    ``rewrite(path, PatientID="2", Modality=None, KVP=("DS", b"nan"))``: a value, None to delete, or
+    a representation with bytes.
+    """
+
+    def change(path: Path, **values: Any) -> None:
+        dataset = dcmread(path)
+        previous = config.settings.writing_validation_mode
+        config.settings.writing_validation_mode = config.IGNORE
+        try:
+            for keyword, value in values.items():
+                _put(dataset, keyword, value)
+            buffer = io.BytesIO()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                dcmwrite(buffer, dataset, enforce_file_format=False)
+            path.write_bytes(buffer.getvalue())
+        finally:
+            config.settings.writing_validation_mode = previous
+
+    return change
+
+
+def _put(dataset: Dataset, keyword: str, value: Any) -> None:
+    if value is None:
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    elif isinstance(value, tuple):
+        vr, content = value
+        content += (b"\0" if vr in ("UI", "OB") else b" ") * (len(content) % 2)
+        tag = Tag(keyword)
+        dataset[tag] = RawDataElement(tag, vr, len(content), content, 0, False, True)
+    else:
+        setattr(dataset, keyword, value)
 
 
 def _item(**values: Any) -> DicomSequence:

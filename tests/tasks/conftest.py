@@ -35,6 +35,7 @@ def _load(path: Path, name: str) -> ModuleType:
 _dicom = _load(HERE.parent / "dicom" / "conftest.py", "isocenter_tests_dicom_conftest")
 write_classic_ct = _dicom.write_classic_ct
 write_enhanced_ct = _dicom.write_enhanced_ct
+rewrite = _dicom.rewrite
 _doubles = _load(HERE / "model_double.py", "isocenter_tests_model_double")
 
 

@@ -55,9 +55,6 @@ def list_series(
     for one in found:
         if not one.fits:
             reasons.setdefault(one.why_not, []).append(one.number)
-        elif one.num_damaged:
-            remark = f"{one.num_damaged} damaged or empty files lie in the same folders"
-            reasons.setdefault(remark, []).append(one.number)
     for reason, numbers in reasons.items():
         typer.echo(f"{_ranges(numbers)}: {reason}")
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from isocenter.core.errors import IsocenterError, OutputRefused
+from isocenter.core.errors import InputRefused, IsocenterError, OutputRefused
 from isocenter.core.partial_folders import partial_folder
 
 _ADVICE = {
@@ -71,6 +71,37 @@ def raise_what_stops(folder: Path, num_bytes: int) -> None:
             probe.write(zeros[: num_bytes - start])
         probe.flush()
         os.fsync(probe.fileno())
+
+
+def named_path(name: str | Path) -> Path:
+    """The place that a user named, from their home folder where it begins with "~".
+
+    Raises:
+        InputRefused: no file or folder can have this name.
+    """
+    text = str(name)
+    if not text:
+        raise InputRefused("input and output must be named; an empty name is neither")
+    try:
+        path = Path(name).expanduser()
+        os.lstat(path)  # refuses what the system takes for no name
+    except RuntimeError:
+        raise InputRefused(
+            "a name begins with the home folder (~) of a user that this system does not know; "
+            "write the folder out"
+        ) from None
+    except ValueError:
+        raise InputRefused(
+            "a name of a file or folder holds characters that no name may hold, such as NUL; "
+            "check how it was put together"
+        ) from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputRefused(
+                f"a name of a file or folder is {len(text)} characters long, more than this "
+                "system takes; check how it was put together"
+            ) from None
+    return path
 
 
 def part_of(path: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from isocenter.core.errors import InputRefused, UnsuitableScan
+from isocenter.core.files import named_path
 from isocenter.core.outputs import HOUNSFIELD
 from isocenter.core.volume import Volume, VolumeSlices
 from isocenter.dicom.reading.ct_padding import measured_pixels
@@ -15,7 +16,13 @@ from isocenter.dicom.reading.open import CtSeries, open_ct_series
 from isocenter.image.volume_files import is_volume_file, read_volume_file, stated
 
 
-def read(path: str | Path, *, series: str | None = None, unit: str | None = None) -> Volume:
+def read(
+    path: str | Path,
+    *,
+    series: str | None = None,
+    unit: str | None = None,
+    largest_run: bool = False,
+) -> Volume:
     """Read a whole scan into memory.
 
     Args:
@@ -23,6 +30,8 @@ def read(path: str | Path, *, series: str | None = None, unit: str | None = None
             enhanced), or a volume file: .nii, .nii.gz, .mha or .mhd.
         series: which series, where several fit.
         unit: what the numbers of a volume file mean, such as "HU"; DICOM says so itself.
+        largest_run: where slices are missing, or files beside the series are damaged or cannot be
+            opened, take the largest even run instead of refusing.
 
     Returns:
         Values with geometry, unit and mask of what was measured.
@@ -30,7 +39,8 @@ def read(path: str | Path, *, series: str | None = None, unit: str | None = None
     Raises:
         InputRefused: not readable, not one scan, or of no known unit.
     """
-    return open_scan(path, series=series, unit=unit, accept_enhanced=True).to_volume()
+    scan = open_scan(path, series=series, unit=unit, largest_run=largest_run, accept_enhanced=True)
+    return scan.to_volume()
 
 
 def open_scan(
@@ -55,7 +65,7 @@ def open_scan(
     Raises:
         InputRefused: as :func:`read`.
     """
-    place = Path(path).expanduser()
+    place = named_path(path)
     if is_volume_file(place) and not place.is_dir():
         if series is not None:
             raise InputRefused("a volume file holds one scan; leave series out")

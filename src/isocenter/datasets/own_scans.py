@@ -152,7 +152,7 @@ class _Reader:
                 "part": part,
                 "modality": one.summary.modality,
                 "images": one.summary.num_images,
-                "damaged_files": one.summary.num_damaged,
+                "damaged_files": one.summary.num_damaged + one.summary.num_unreadable,
                 "kernel": one.summary.kernel,
                 "fit": any(run["fit"] for run in runs),
                 "why_not": why_not,

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from isocenter.core.errors import InputRefused, SeriesChoiceNeeded
+from isocenter.core.files import named_path
 from isocenter.core.volume import SliceSource, Volume, digest_of_slices
 from isocenter.image.volume_files import VOLUME_ENDINGS, volume_ending
 from isocenter.tasks.task import Reads
 
 if TYPE_CHECKING:
+    from isocenter.dicom.reading.files_seen import FilesSeen
     from isocenter.dicom.reading.open import Run
 
 Input = str | Path | Volume | SliceSource
@@ -41,8 +43,14 @@ class Opened:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out while reading, in words."""
-        return tuple(getattr(self.source, "notes", ()))
+        """What was seen and what was left out while reading, in words."""
+        seen = [self.files_seen.in_words()] if self.files_seen else []
+        return (*seen, *getattr(self.source, "notes", ()))
+
+    @property
+    def files_seen(self) -> FilesSeen | None:
+        """What became of every file below the input; None where it was no DICOM on disk."""
+        return getattr(self.source, "files_seen", None)
 
 
 def open_inputs(
@@ -107,9 +115,7 @@ def _open(reads: Reads, scan: Input, series: str | None, largest_run: bool) -> O
 
 
 def _open_path(reads: Reads, path: str | Path, series: str | None, largest_run: bool) -> Opened:
-    if not str(path):
-        raise InputRefused("input and output must be named; an empty name is neither")
-    path = Path(path).expanduser()
+    path = named_path(path)
     if (ending := volume_ending(path)) and not path.is_dir():
         from isocenter.datasets.open_scan import open_scan
 

@@ -7,13 +7,13 @@ computed, so at any time a few of them are in memory, however long the series is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused
-from isocenter.core.files import make_private, writing_to
+from isocenter.core.files import make_private, named_path, writing_to
 from isocenter.core.outputs import MapImages, SeriesOutput, WrittenOutput
 from isocenter.core.progress import Progress, silent
 from isocenter.core.record import RunRecord
@@ -48,7 +48,9 @@ class RunResult:
         report: self-contained HTML page.
         record: settings, seed, versions and digests.
         warnings: rules that were overridden by ``force``.
-        notes: what was left out while reading and what was guessed, in words.
+        notes: what was seen and left out while reading and what was guessed, in words.
+        files_seen: by name of what was read from DICOM on disk, how many files were used, other,
+            damaged and unreadable.
         already_there: True where an earlier run had made this very result, so nothing was written.
     """
 
@@ -58,6 +60,7 @@ class RunResult:
     record: RunRecord
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    files_seen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     already_there: bool = False
 
 
@@ -137,9 +140,7 @@ def run(
     device = resolve_device(device)
     forms = MapForms(maps=maps, color=color_map)
     settings = task.settings() if settings is None else settings
-    if not str(output):
-        raise InputRefused("input and output must be named; an empty name is neither")
-    final = Path(output).expanduser().resolve()
+    final = named_path(output).resolve()
     opened = open_inputs(
         task.reads, _by_name(task, inputs), series=_by_name(task, series), largest_run=largest_run
     )
@@ -147,6 +148,8 @@ def run(
     if not ending:
         _refuse_unwritable(task, opened)
     _refuse_forms(task, forms, ending)
+    if not ending:
+        _rehearse(task, opened)
     case = Case(
         scans={each.name: each.source for each in opened},
         settings=settings,
@@ -176,10 +179,10 @@ def run(
             if private:
                 with writing_to(final):
                     make_private(final)
-            return _result(final, prepared.outputs, record, prepared.notes, already_there=True)
+            return _result(final, prepared, record, already_there=True)
         with appearing_at_once(final, private=private) as partial:
             _write(prepared, partial, progress or silent)
-    return _result(final, prepared.outputs, prepared.record, prepared.notes)
+    return _result(final, prepared, prepared.record)
 
 
 def _by_name(task: Task[Any, Any], given: Any) -> dict[str, Any]:
@@ -240,6 +243,16 @@ def _refuse_forms(task: Task[Any, Any], forms: MapForms, ending: str) -> None:
                 image_kind(output.map.modality)
             except ValueError as error:
                 raise InputRefused(f"{output.map.label} has no images: {error}") from error
+
+
+def _rehearse(task: Task[Any, Any], opened: Sequence[Opened]) -> None:
+    """Refuse, before any work, headers that no result could carry on."""
+    from isocenter.dicom.writing.rehearsal import rehearse
+
+    for each in opened:
+        if not each.ending:
+            series: Any = each.source
+            rehearse(series, task.outputs)
 
 
 def _why_not_dicom(output: SeriesOutput, changed: SliceSource | None) -> str:
@@ -314,22 +327,26 @@ def _stored_record(content: Mapping[str, Any]) -> RunRecord:
 
 
 def _result(
-    final: Path,
-    outputs: Sequence[WrittenOutput],
-    record: RunRecord,
-    notes: tuple[str, ...],
-    *,
-    already_there: bool = False,
+    final: Path, prepared: _Run, record: RunRecord, *, already_there: bool = False
 ) -> RunResult:
     return RunResult(
         folder=final,
-        files={output.name: tuple(sorted((final / output.name).iterdir())) for output in outputs},
+        files={
+            output.name: tuple(sorted((final / output.name).iterdir()))
+            for output in prepared.outputs
+        },
         report=final / REPORT_NAME,
         record=record,
         warnings=record.warnings,
-        notes=notes,
+        notes=prepared.notes,
+        files_seen=_files_seen(prepared.opened),
         already_there=already_there,
     )
+
+
+def _files_seen(opened: Sequence[Opened]) -> dict[str, dict[str, int]]:
+    """By name of what was read; what was no DICOM on disk is left out."""
+    return {each.name: asdict(each.files_seen) for each in opened if each.files_seen}
 
 
 def _write(prepared: _Run, partial: Path, progress: Progress) -> None:
@@ -351,6 +368,7 @@ def _write(prepared: _Run, partial: Path, progress: Progress) -> None:
         partial,
         {
             "record": prepared.record.as_dict(),
+            "files_seen": _files_seen(prepared.opened),
             "observations": observed.facts,
             "notes": list(prepared.notes),
         },

@@ -18,9 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import numpy as np
 from pydicom import config, dcmread
-from pydicom.dataset import Dataset, FileDataset
+from pydicom.dataset import FileDataset
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -134,12 +133,13 @@ class ParsedFile:
 
 
 def looks_like_dicom(path: Path) -> bool:
-    """Whether a file starts as DICOM does, with or without the 128 bytes of preamble."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(132)
-    except OSError:
-        return False
+    """Whether a file starts as DICOM does, with or without the 128 bytes of preamble.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    with path.open("rb") as file:
+        start = file.read(132)
     return start[128:] == b"DICM" or _starts_without_preamble(start)
 
 
@@ -265,27 +265,3 @@ def _pixel_element(stream: BinaryIO, implicit: bool, little_endian: bool) -> Pix
     return PixelElement(
         offset=stream.tell(), num_bytes=num_bytes, vr=vr, little_endian=little_endian
     )
-
-
-def read_header(path: Path, *, what: str = "the file") -> FileDataset:
-    """The whole header without pixels; elements that cannot be interpreted are left out."""
-    dataset = parse_file(path, what=what).dataset
-    with refusing(f"{what} has a header that cannot be interpreted"):
-        _drop_uninterpretable(dataset)
-    return dataset
-
-
-def _drop_uninterpretable(dataset: Dataset) -> None:
-    """Convert every element now, so that none can fail or warn later."""
-    for tag in list(dataset.keys()):
-        try:
-            element = dataset[tag]
-            if element.VR == "SQ":
-                for item in element.value or ():
-                    _drop_uninterpretable(item)
-            elif element.VR in ("DS", "IS") and not element.is_empty:
-                np.array(element.value, float)  # pydicom lets text pass
-        except RecursionError:
-            raise
-        except Exception:
-            dataset.pop(tag, None)

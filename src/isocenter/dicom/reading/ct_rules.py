@@ -5,10 +5,12 @@ from __future__ import annotations
 from isocenter.core.acquisition import CtAcquisition
 from isocenter.core.errors import UnsuitableScan
 from isocenter.dicom.reading.ct_header import CT_HEADER
+from isocenter.dicom.reading.geometry import num_unlike
 from isocenter.dicom.reading.rules import Frames, SeriesKind, listed
 
-MAX_SLOPE = 1e4
+MIN_SLOPE, MAX_SLOPE = 1e-9, 1e4
 MAX_INTERCEPT = 1e6
+SAME_TILT_DEG = 0.1
 
 
 def _check_values(frames: Frames) -> None:
@@ -27,7 +29,7 @@ def _check_localizer(frames: Frames) -> None:
         raise UnsuitableScan(
             f"{count} of the {len(frames)} images are localizers (scout views); give the others "
             "without them",
-            reason="localizer",
+            reason="mixed_localizers",
         )
 
 
@@ -44,10 +46,11 @@ def _check_rescale(frames: Frames) -> None:
                 f"the values are in {frame.rescale_type}, not in Hounsfield units (HU)",
                 reason="rescale_type",
             )
-        if not 0 < frame.slope <= MAX_SLOPE or abs(frame.intercept) > MAX_INTERCEPT:
+        if not MIN_SLOPE <= frame.slope <= MAX_SLOPE or abs(frame.intercept) > MAX_INTERCEPT:
             raise UnsuitableScan(
                 f"a Rescale Slope of {frame.slope:g} with an intercept of {frame.intercept:g} is "
-                f"not a CT scale; a slope above 0 and up to {MAX_SLOPE:g} is accepted",
+                f"not a CT scale; a slope above 0 ({MIN_SLOPE:g}) and up to {MAX_SLOPE:g} is "
+                "accepted",
                 reason="rescale",
             )
 
@@ -60,6 +63,14 @@ def _check_making(frames: Frames) -> None:
             f"the series mixes the reconstruction kernels {listed(kernels)}; give images of one "
             "reconstruction",
             reason="mixed_kernels",
+        )
+    tilts = [fact.gantry_tilt_deg or 0.0 for fact in facts if isinstance(fact, CtAcquisition)]
+    if tilts and max(tilts) - min(tilts) > SAME_TILT_DEG:
+        count = num_unlike(tilts, SAME_TILT_DEG)
+        raise UnsuitableScan(
+            f"the Gantry/Detector Tilt of {count} of {len(tilts)} images differs from the others'; "
+            "give images of one scan",
+            reason="mixed_tilts",
         )
 
 

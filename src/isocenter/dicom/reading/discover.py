@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import filecmp
-import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,15 +15,17 @@ from isocenter.core.errors import (
     UnreadableInput,
     UnsuitableScan,
 )
-from isocenter.dicom.decoding.parsing import looks_like_dicom
+from isocenter.dicom.reading.files_seen import FilesSeen
 from isocenter.dicom.reading.frames import Frame, ImageFile, read_image_file
+from isocenter.dicom.reading.listing import Listing, list_files
+from isocenter.dicom.reading.lost_files import Neighbors, may_hold_scans
 from isocenter.dicom.reading.rules import SeriesKind, suitable_frames
 
-MAX_FILES = 200_000
 MIN_UID_END = 4  # shorter names are numbers of the listing
 MAX_LISTED = 20  # in a refusal; `isocenter series` lists all
-DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
-MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # a DICOMDIR under another name
+MEDIA_DIRECTORY_NAME = "DICOMDIR"
+NEVER_MEANT = frozenset(("localizer", "already_enhanced", "color"))
+"""Reasons that say what a series is: no scan to work on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,8 @@ class SeriesSummary:
         num_images: files, or frames of multi-frame files.
         slice_thickness_mm, exposure_mas: of the first image, None where its header has none.
         folder: of the first image, below the path that was searched; may hold a patient's name.
-        num_damaged: files of the same folders that cannot be read; they may belong to the series.
+        num_damaged: files beside it that are damaged or empty; they may belong to the series.
+        num_unreadable: files and folders beside it that cannot be opened.
         fits: whether it can be worked on; else ``why_not`` says why and ``reason`` by which rule.
     """
 
@@ -55,6 +57,7 @@ class SeriesSummary:
     kernel: str
     folder: str = ""
     num_damaged: int = 0
+    num_unreadable: int = 0
     fits: bool
     why_not: str = ""
     reason: str = ""
@@ -76,12 +79,37 @@ class SeriesSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundSeries:
-    """A series with its files; ``frames`` are in slice order where it fits."""
+    """A series with its files.
+
+    Attributes:
+        files: each once.
+        frames: in slice order where it fits, else none.
+        refusal: why it does not fit.
+        num_copies: files that are byte-identical to one of ``files``.
+        files_seen: what became of all files below the input, if this series is the one opened.
+    """
 
     summary: SeriesSummary
     files: tuple[ImageFile, ...]
     frames: tuple[Frame, ...]
     refusal: InputRefused | None
+    num_copies: int
+    files_seen: FilesSeen
+
+    @property
+    def is_refused_scan(self) -> bool:
+        """Whether it may be the scan that was meant, though it is refused.
+
+        Another must not stand in for it in silence. Scouts, results of a model, colored copies
+        and pictures that lie nowhere in the patient are not meant.
+        """
+        if self.refusal is None or not any(file.of_kind for file in self.files):
+            return False
+        frames = [frame for file in self.files for frame in file.frames]
+        are_pictures = all(
+            frame.position_mm is None and "SECONDARY" in frame.image_type for frame in frames
+        )
+        return self.summary.reason not in NEVER_MEANT and not are_pictures
 
 
 def discover(
@@ -92,92 +120,97 @@ def discover(
     Raises:
         UnreadableInput: nothing there, or nothing that is DICOM.
     """
-    top = Path(path)
-    paths, damaged = _dicom_paths(top, kind.name)
-    files: list[ImageFile] = []
-    refusals: list[UnreadableInput] = []
-    for index, file_path in enumerate(paths):
-        what = "the file" if len(paths) == 1 else f"file {index + 1} of {len(paths)}"
-        try:
-            file = read_image_file(file_path, kind.header, file_index=index, what=what)
-        except UnreadableInput as refusal:
-            refusals.append(refusal)
-            damaged.append(file_path)
-            continue
-        if file.series_uid:
-            files.append(file)
-        elif file.sop_class_uid != MEDIA_DIRECTORY:
-            damaged.append(file_path)
+    listing = list_files(path)
+    if not listing.dicom:
+        raise _nothing_to_read(listing, kind.name)
+    files, damaged, refusals = _read_headers(listing.dicom, kind)
     if not files:
-        raise _nothing_found(refusals, len(paths))
+        raise _nothing_found(refusals, len(listing.dicom))
     groups: dict[str, list[ImageFile]] = defaultdict(list)
     for file in files:
         groups[file.series_uid].append(file)
     ordered = sorted(groups.values(), key=_listing_order)
-    series_in: dict[Path, set[str]] = defaultdict(set)
-    for file in files:
-        series_in[file.path.parent].add(file.series_uid)
-
-    def judged(number: int, group: Sequence[ImageFile]) -> FoundSeries:
-        folders = {file.path.parent for file in group}
-        return _judged(
+    lost = _lost(listing, files, damaged)
+    return tuple(
+        _judged(
             number,
             group,
             kind,
-            top=top,
-            num_damaged=sum(each.parent in folders for each in damaged),
-            is_alone=all(len(series_in[folder]) == 1 for folder in folders),
+            top=listing.top,
+            lost=lost,
+            num_files=listing.num_files,
             accept_enhanced=accept_enhanced,
             run=run,
         )
-
-    return tuple(judged(number, group) for number, group in enumerate(ordered, start=1))
-
-
-def _dicom_paths(path: Path, name: str) -> tuple[list[Path], list[Path]]:
-    """Files that begin as DICOM does, and files that should but do not."""
-    if not path.exists():
-        raise UnreadableInput("the input does not exist; give a DICOM file or a folder of them")
-    if path.is_file():
-        if not looks_like_dicom(path):
-            raise UnreadableInput("the file is not DICOM; give a DICOM file or a folder of them")
-        return [path], []
-    if not path.is_dir():
-        raise UnreadableInput("the input is neither a file nor a folder")
-    paths, damaged = [], []
-    for candidate in _walk(path):
-        if looks_like_dicom(candidate):
-            paths.append(candidate)
-        elif _should_be_dicom(candidate):
-            damaged.append(candidate)
-    if not paths:
-        raise UnreadableInput(f"the folder holds no DICOM file; give one that holds {name} series")
-    return paths, damaged
+        for number, group in enumerate(ordered, start=1)
+    )
 
 
-def _should_be_dicom(path: Path) -> bool:
-    """By its name; without an ending, where nothing is in it, as after a copy that broke off."""
-    if path.name.startswith("."):
-        return False
-    suffix = path.suffix.lower()
-    return suffix in DICOM_SUFFIXES or (not suffix and path.stat().st_size == 0)
+def _read_headers(
+    paths: Sequence[Path], kind: SeriesKind
+) -> tuple[list[ImageFile], list[Path], list[UnreadableInput]]:
+    """Files of a series, files that are damaged, and how the last were refused."""
+    files: list[ImageFile] = []
+    damaged: list[Path] = []
+    refusals: list[UnreadableInput] = []
+    for index, path in enumerate(paths):
+        if path.name.upper() == MEDIA_DIRECTORY_NAME:
+            continue
+        what = "the file" if len(paths) == 1 else f"file {index + 1} of {len(paths)}"
+        try:
+            file = read_image_file(path, kind.header, file_index=index, what=what)
+        except UnreadableInput as refusal:
+            refusals.append(refusal)
+            damaged.append(path)
+            continue
+        if file.series_uid:
+            files.append(file)
+        elif not file.needs_no_series:
+            damaged.append(path)
+    return files, damaged, refusals
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Regular files below a folder in a fixed order; links to folders are not followed."""
-    count = 0
-    for where, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            candidate = Path(where) / name
-            if candidate.name.upper() == "DICOMDIR" or not candidate.is_file():
-                continue
-            count += 1
-            if count > MAX_FILES:
-                raise UnreadableInput(
-                    f"the folder holds more than {MAX_FILES} files; give the folder of one study"
-                )
-            yield candidate
+@dataclass(frozen=True, kw_only=True)
+class _Lost:
+    """Files that cannot be read and may have held slices.
+
+    Attributes:
+        damaged, unreadable: how many below the input; a closed folder is unreadable too.
+        beside: by Series Instance UID, how many damaged and unreadable ones may belong to it.
+    """
+
+    damaged: int
+    unreadable: int
+    beside: Mapping[str, tuple[int, int]]
+
+
+def _lost(listing: Listing, files: Sequence[ImageFile], damaged: Sequence[Path]) -> _Lost:
+    neighbors = Neighbors(listing.top, files)
+    damaged = [*damaged, *filter(neighbors.may_be_image, listing.strange)]
+    closed = [path for path in listing.closed if neighbors.may_be_image(path)]
+    folders = [folder for folder in listing.closed_folders if may_hold_scans(folder)]
+    beside: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    places = [
+        *((0, neighbors.series_beside(path)) for path in damaged),
+        *((1, neighbors.series_beside(path)) for path in closed),
+        *((1, neighbors.series_near(folder)) for folder in folders),
+    ]
+    for place, around in places:
+        for series in around:
+            beside[series][place] += 1
+    return _Lost(
+        damaged=len(damaged),
+        unreadable=len(closed) + len(folders),
+        beside={series: (counts[0], counts[1]) for series, counts in beside.items()},
+    )
+
+
+def _nothing_to_read(listing: Listing, name: str) -> UnreadableInput:
+    num_closed = len(listing.closed) + len(listing.closed_folders)
+    closed = f"; {num_closed} files or folders in it cannot be opened" if num_closed else ""
+    return UnreadableInput(
+        f"the folder holds no DICOM file{closed}; give one that holds {name} series"
+    )
 
 
 def _nothing_found(refusals: Sequence[UnreadableInput], num_files: int) -> UnreadableInput:
@@ -202,8 +235,8 @@ def _judged(
     kind: SeriesKind,
     *,
     top: Path,
-    num_damaged: int,
-    is_alone: bool,
+    lost: _Lost,
+    num_files: int,
     accept_enhanced: bool,
     run: str,
 ) -> FoundSeries:
@@ -215,51 +248,85 @@ def _judged(
         frames = suitable_frames(kept, kind, accept_enhanced=accept_enhanced, run=run)
     except InputRefused as error:
         refusal = error
-    if num_damaged and run != "largest":
-        refusal = _incomplete(refusal, num_damaged, len(kept), is_alone=is_alone)
+    beside = lost.beside.get(files[0].series_uid, (0, 0))
+    if any(beside) and run != "largest":
+        refusal = _incomplete(refusal, *beside, len(kept))
+    used = len({frame.file_index for frame in frames})
+    return FoundSeries(
+        summary=_summary(number, kept, refusal, top=top, beside=beside),
+        files=kept,
+        frames=tuple(frames),
+        refusal=refusal,
+        num_copies=len(files) - len(kept),
+        files_seen=FilesSeen(
+            used=used,
+            other=num_files - used - lost.damaged - lost.unreadable,
+            damaged=lost.damaged,
+            unreadable=lost.unreadable,
+        ),
+    )
+
+
+def _summary(
+    number: int,
+    files: Sequence[ImageFile],
+    refusal: InputRefused | None,
+    *,
+    top: Path,
+    beside: tuple[int, int],
+) -> SeriesSummary:
     first = files[0]
     facts = first.acquisition
-    summary = SeriesSummary(
+    return SeriesSummary(
         number=number,
         key=first.series_uid,
         series_number=first.series_number,
         modality=first.modality,
         sop_class_name=first.sop_class_name,
-        num_images=sum(file.num_frames for file in kept),
+        num_images=sum(file.num_frames for file in files),
         rows=first.rows,
         columns=first.columns,
         slice_thickness_mm=facts.slice_thickness_mm,
         exposure_mas=facts.exposure_mas if isinstance(facts, CtAcquisition) else None,
         folder=_below(top, first.path.parent),
-        num_damaged=num_damaged,
+        num_damaged=beside[0],
+        num_unreadable=beside[1],
         kernel=facts.kernel if isinstance(facts, CtAcquisition) else "",
         fits=refusal is None,
         why_not="" if refusal is None else str(refusal),
         reason=getattr(refusal, "reason", "" if refusal is None else "unreadable"),
     )
-    return FoundSeries(summary=summary, files=kept, frames=tuple(frames), refusal=refusal)
 
 
 def _incomplete(
-    refusal: InputRefused | None, num_damaged: int, num_files: int, *, is_alone: bool
+    refusal: InputRefused | None, num_damaged: int, num_unreadable: int, num_files: int
 ) -> InputRefused | None:
-    """Where slices may hide in damaged files, that is the thing to say.
-
-    A series that is alone in its folder is refused; among others, whose file it is can't be told.
-    """
-    are = "1 file is" if num_damaged == 1 else f"{num_damaged} files are"
-    damaged = f"{are} damaged or empty beside the {num_files} readable ones of this series"
-    if refusal is None and is_alone:
+    """Where slices may hide in files that cannot be read, that is the thing to say."""
+    lost = f"{lost_in_words(num_damaged, num_unreadable)} beside the {num_files} readable ones"
+    advice = "copy or export the series again" if num_damaged else "give access to them"
+    if refusal is None:
         return UnsuitableScan(
-            f"{damaged}, so slices may be missing; export the series again, or go on with what "
-            'can be read by --largest-run (run="largest" in Python)',
-            reason="damaged_files",
+            f"{lost} of this series, so slices may be missing; {advice}, or go on with what can "
+            "be read by --largest-run (largest_run=True in Python)",
+            reason="damaged_files" if num_damaged else "unreadable_files",
         )
     if getattr(refusal, "reason", "") == "uneven_slices":
         return UnsuitableScan(
-            f"{damaged}; export the series again. Without them, {refusal}", reason="uneven_slices"
+            f"{lost} of this series; {advice}. Without them, {refusal}", reason="uneven_slices"
         )
     return refusal
+
+
+def lost_in_words(num_damaged: int, num_unreadable: int) -> str:
+    """Such as "2 files are damaged or empty and 1 cannot be opened"."""
+    parts = []
+    if num_damaged:
+        parts.append("1 file is" if num_damaged == 1 else f"{num_damaged} files are")
+        parts[-1] += " damaged or empty"
+    if num_unreadable:
+        parts.append("1 file or folder" if num_unreadable == 1 else f"{num_unreadable} files or")
+        parts[-1] += " cannot be opened" if num_unreadable == 1 else " folders cannot be opened"
+    return " and ".join(parts)
 
 
 def _below(top: Path, folder: Path) -> str:
@@ -299,7 +366,8 @@ def choose(found: Sequence[FoundSeries], series: str | None) -> FoundSeries:
         series: a number of the listing, a Series Instance UID or its last four or more characters.
 
     Raises:
-        SeriesChoiceNeeded: several fit, or the name fits none or several.
+        SeriesChoiceNeeded: several fit, or one does beside a scan that is refused, or the name fits
+            none or several.
         InputRefused: the series, or every one, is refused.
     """
     if series is not None:
@@ -308,14 +376,20 @@ def choose(found: Sequence[FoundSeries], series: str | None) -> FoundSeries:
             raise chosen.refusal
         return chosen
     fitting = [one for one in found if one.refusal is None]
-    if len(fitting) == 1:
+    refused = [one for one in found if one.is_refused_scan]
+    if not fitting:
+        raise _none_fits(found)
+    if len(fitting) == 1 and not refused:
         return fitting[0]
-    if fitting:
-        raise SeriesChoiceNeeded(
-            f"{len(fitting)} series fit; name one by the number that begins its line:\n"
-            + _listing(found)
+    why = f"{len(fitting)} series fit"
+    if len(fitting) == 1:
+        others = "another scan" if len(refused) == 1 else f"{len(refused)} other scans"
+        why = (
+            f"1 series fits, but {others} beside it cannot be used, and which is meant is not said"
         )
-    raise _none_fits(found)
+    raise SeriesChoiceNeeded(
+        f"{why}; name one by the number that begins its line:\n" + _listing(found)
+    )
 
 
 def _named(series: Sequence[FoundSeries], name: str) -> FoundSeries:

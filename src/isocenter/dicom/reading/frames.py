@@ -6,14 +6,17 @@ Absent values are None; values that contradict themselves are refused.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from isocenter.core.acquisition import Acquisition
 from isocenter.core.errors import UnreadableInput
 from isocenter.dicom.decoding.parsing import (
+    UNDEFINED_LENGTH,
     ParsedFile,
     PixelElement,
     parse_file,
@@ -26,12 +29,15 @@ from isocenter.dicom.reading.header_kind import HeaderKind
 from isocenter.dicom.reading.header_values import (
     Values,
     integer,
+    lenient_number,
     number,
     numbers,
     plain_text,
+    possible_thickness,
     present_values,
     texts,
 )
+from isocenter.dicom.reading.identity import IDENTITY_KEYWORDS, Identity, identity_of
 
 _FRAME_KEYWORDS = (
     "ImageType",
@@ -52,12 +58,23 @@ _GROUPS = (
     "PlaneOrientationSequence",
     "PixelValueTransformationSequence",
 )
+NEEDED_OF_PIXELS = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "PixelRepresentation",
+)
+"""Without these stored bytes are no numbers, or the result would be no image."""
+
 _FILE_KEYWORDS = (
+    *IDENTITY_KEYWORDS,
     "SOPClassUID",
     "SOPInstanceUID",
     "SeriesInstanceUID",
     "SeriesNumber",
-    "Modality",
     "Manufacturer",
     "ManufacturerModelName",
     "BodyPartExamined",
@@ -96,6 +113,7 @@ class Frame:
         position_mm: Image Position (Patient).
         orientation: Image Orientation (Patient), six numbers.
         pixel_spacing_mm: between rows, between columns.
+        has_possible_thickness: False where Slice Thickness is stated and no such number.
     """
 
     file_index: int
@@ -109,6 +127,7 @@ class Frame:
     slope: float | None
     intercept: float | None
     rescale_type: str
+    has_possible_thickness: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +138,11 @@ class ImageFile:
         file_index: place in the listing of all files that were found.
         of_kind: whether it is an image of the modality that is looked for.
         is_multiframe: whether its frames have headers of their own.
+        declared_frames: Number of Frames, 1 where it is not stated.
+        missing: elements among ``NEEDED_OF_PIXELS`` that its header does not state.
+        identity: whose it is, comparable; not for any message.
+        names_class: whether its data set says what kind of object it is, beside its file meta.
+        needs_no_series: whether it is a kind of object that belongs to none, as a DICOMDIR.
         frames: one for a classic image; empty for what is not looked for.
     """
 
@@ -134,6 +158,11 @@ class ImageFile:
     rows: int
     columns: int
     num_frames: int
+    declared_frames: int
+    missing: tuple[str, ...]
+    identity: Identity = field(repr=False)
+    names_class: bool
+    needs_no_series: bool
     samples_per_pixel: int
     photometric: str
     has_modality_lut: bool
@@ -158,11 +187,29 @@ def read_image_file(path: Path, kind: HeaderKind, *, file_index: int, what: str)
     """Read what :class:`ImageFile` holds; frames only of files of the kind that is looked for.
 
     Raises:
-        UnreadableInput: the header cannot be parsed or holds impossible values.
+        UnreadableInput: the header cannot be parsed or holds impossible values, or the file ends
+            before its pixels do.
     """
     parsed = parse_file(path, keywords=(*KEYWORDS, *kind.keywords), what=what)
     with refusing(f"{what} has a header with impossible values; it is damaged"):
-        return _image_file(path, parsed, kind, file_index)
+        file = _image_file(path, parsed, kind, file_index)
+        if file.sop_class_uid in kind.sop_classes and _is_cut_short(path, parsed):
+            raise UnreadableInput(
+                f"{what} is truncated: its pixels are missing or cut off; copy or export the "
+                "series again"
+            )
+    return file
+
+
+def _is_cut_short(path: Path, parsed: ParsedFile) -> bool:
+    """Whether the pixels that a header declares are not there; of compressed ones, any."""
+    if parsed.pixels is None:
+        return True
+    if parsed.transfer_syntax == DeflatedExplicitVRLittleEndian:
+        return False
+    is_open_ended = parsed.pixels.num_bytes == UNDEFINED_LENGTH
+    num_bytes = 0 if is_open_ended else parsed.pixels.num_bytes
+    return path.stat().st_size < parsed.pixels.offset + num_bytes
 
 
 def _image_file(path: Path, parsed: ParsedFile, kind: HeaderKind, file_index: int) -> ImageFile:
@@ -180,7 +227,7 @@ def _image_file(path: Path, parsed: ParsedFile, kind: HeaderKind, file_index: in
         path=path,
         file_index=file_index,
         series_uid=str(top.get("SeriesInstanceUID") or ""),
-        series_number=integer(top.get("SeriesNumber")),
+        series_number=_series_number(top.get("SeriesNumber")),
         sop_class_uid=sop_class,
         sop_instance_uid=sop_instance,
         modality=modality,
@@ -189,6 +236,11 @@ def _image_file(path: Path, parsed: ParsedFile, kind: HeaderKind, file_index: in
         rows=integer(top.get("Rows")) or 0,
         columns=integer(top.get("Columns")) or 0,
         num_frames=len(frame_values) if is_read else integer(top.get("NumberOfFrames")) or 1,
+        declared_frames=integer(top.get("NumberOfFrames")) or 1,
+        missing=tuple(_missing(top)),
+        identity=identity_of(top),
+        names_class=bool(top.get("SOPClassUID")),
+        needs_no_series=_needs_no_series(sop_class),
         samples_per_pixel=integer(top.get("SamplesPerPixel")) or 0,
         photometric=plain_text(top.get("PhotometricInterpretation"), 16),
         has_modality_lut=bool(top.get("ModalityLUTSequence")),
@@ -201,6 +253,25 @@ def _image_file(path: Path, parsed: ParsedFile, kind: HeaderKind, file_index: in
             for place, values in enumerate(frame_values)
         ),
     )
+
+
+def _missing(top: Values) -> Iterator[str]:
+    for keyword in NEEDED_OF_PIXELS:
+        is_sign = keyword == "PixelRepresentation"
+        if keyword not in top or (is_sign and integer(top[keyword]) not in (0, 1)):
+            yield keyword
+
+
+def _series_number(value: Any) -> int | None:
+    """It only helps people to find a series, so it may be unusable."""
+    known = lenient_number(value)
+    return None if known is None else int(known)
+
+
+def _needs_no_series(sop_class: str) -> bool:
+    """Whether objects of a class that the standard knows are no images."""
+    name = registered_name(sop_class) if sop_class else ""
+    return bool(name) and "Image" not in name
 
 
 def _frame_values(
@@ -246,12 +317,13 @@ def _frame(
         slope=number(values.get("RescaleSlope")),
         intercept=number(values.get("RescaleIntercept")),
         rescale_type=plain_text(values.get("RescaleType"), 16).upper(),
+        has_possible_thickness=possible_thickness(values.get("SliceThickness")),
     )
 
 
 def _pixel_format(top: Values, parsed: ParsedFile, num_frames: int) -> PixelFormat:
     bits_allocated = integer(top.get("BitsAllocated")) or 0
-    bits_stored = integer(top.get("BitsStored")) or bits_allocated
+    bits_stored = integer(top.get("BitsStored")) or 0
     high_bit = integer(top.get("HighBit"))
     signed = integer(top.get("PixelRepresentation")) == 1
     padding = integer(top.get("PixelPaddingValue"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from isocenter.core.errors import UnsuitableScan
 from isocenter.core.volume import Geometry, Vector
@@ -15,6 +15,7 @@ SPACING_TOLERANCE = 1e-3  # relative
 SAME_POSITION_MM = 1e-3
 MAX_SHEAR = 5e-3  # sideways shift per millimetre along the normal: 0.3 degrees
 MAX_SHIFT_MM = 0.1  # positions are often rounded to a tenth of a millimetre
+MIN_SPACING_MM = 1e-3
 MAX_SPACING_MM = 100.0
 
 
@@ -70,6 +71,13 @@ def _continues(positions_mm: NDArray) -> bool:
     expected = positions_mm[0] + (len(positions_mm) - 1) * step
     tolerance = min(0.21, 0.45 * step) + 0.01 * step
     return bool(abs(positions_mm[-1] - expected) <= tolerance)
+
+
+def num_unlike(values: ArrayLike, tolerance: float = 0.0) -> int:
+    """How many rows differ from what most have; at least 1, for a refusal of what is not alike."""
+    rows = np.array(values, float).reshape(len(np.array(values)), -1)
+    usual = np.percentile(rows, 50, axis=0, method="lower")
+    return max(1, int(np.sum(np.abs(rows - usual).max(axis=1) > tolerance)))
 
 
 def sideways_shift_mm(positions: NDArray, normal: NDArray) -> tuple[float, float]:

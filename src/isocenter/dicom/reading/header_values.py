@@ -12,6 +12,9 @@ from isocenter.core.errors import UnreadableInput
 
 Values = dict[str, Any]
 
+THICKNESS_MM = 1e-3, 1e4
+"""No slice is thinner or thicker, scouts among them."""
+
 
 def present_values(dataset: Dataset, keywords: tuple[str, ...]) -> Values:
     """The elements among ``keywords`` that hold something."""
@@ -69,6 +72,15 @@ def lenient_number(value: Any) -> float | None:
         return number(value)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def possible_thickness(value: Any) -> bool:
+    """Whether a slice may be so thick; absent and 0 mean that it is not known."""
+    try:
+        thickness = 0.0 if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return thickness == 0 or THICKNESS_MM[0] <= thickness <= THICKNESS_MM[1]
 
 
 def positive(value: Any) -> float | None:

@@ -6,12 +6,16 @@ from isocenter.core.errors import UnsuitableScan
 from isocenter.dicom.reading.mr_header import MR_HEADER
 from isocenter.dicom.reading.rules import Frames, SeriesKind
 
+MIN_SLOPE, LARGEST = 1e-30, 1e30
+
 
 def _check_values(frames: Frames) -> None:
     for frame in frames:
-        if frame.slope is not None and not frame.slope > 0:
+        slope = 1.0 if frame.slope is None else frame.slope
+        if not MIN_SLOPE <= slope <= LARGEST or abs(frame.intercept or 0.0) > LARGEST:
             raise UnsuitableScan(
-                f"a Rescale Slope of {frame.slope:g} gives no values; one above 0, or none, is "
+                f"a Rescale Slope of {slope:g} with an intercept of {frame.intercept or 0:g} gives "
+                f"no values; a slope above 0 ({MIN_SLOPE:g}) and up to {LARGEST:g}, or none, is "
                 "accepted",
                 reason="rescale",
             )

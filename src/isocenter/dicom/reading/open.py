@@ -8,7 +8,13 @@ from typing import Literal, TypeGuard
 from isocenter.core.volume import Volume
 from isocenter.dicom.reading.ct_rules import CT_SERIES
 from isocenter.dicom.reading.ct_series import CtSeries
-from isocenter.dicom.reading.discover import FoundSeries, SeriesSummary, choose, discover
+from isocenter.dicom.reading.discover import (
+    FoundSeries,
+    SeriesSummary,
+    choose,
+    discover,
+    lost_in_words,
+)
 from isocenter.dicom.reading.mr_rules import MR_SERIES
 from isocenter.dicom.reading.rescales import rescale_notes
 from isocenter.dicom.reading.series import ImageSeries
@@ -52,14 +58,14 @@ def open_series(
         path: a file, a folder or a tree of folders.
         modality: "CT" for values in HU, "MR" for classic MR images, whose values have no unit.
         series: a number of :func:`find_series`, a Series Instance UID or the end of one.
-        run: "largest" takes the largest even run where slices are missing or files of the series'
-            folder are damaged, instead of refusing.
+        run: "largest" takes the largest even run where slices are missing, or files beside the
+            series are damaged or cannot be opened, instead of refusing.
         accept_enhanced: take a series that a model made, for evaluation.
 
     Raises:
         UnreadableInput: nothing readable, or damaged files.
         UnsuitableScan: what is there breaks a rule; ``reason`` names it.
-        SeriesChoiceNeeded: several series fit.
+        SeriesChoiceNeeded: several series fit, or one beside a scan that is refused.
     """
     if not is_read(modality):
         raise ValueError(f"modality must be one of {', '.join(_KINDS)}, got {modality!r}")
@@ -67,7 +73,7 @@ def open_series(
         raise ValueError(f'run must be "all" or "largest", got {run!r}')
     kind, opened = _KINDS[modality]
     found = choose(discover(path, kind, accept_enhanced=accept_enhanced, run=run), series)
-    return opened(found.frames, found.files, notes=_notes(found))
+    return opened(found.frames, found.files, notes=_notes(found), files_seen=found.files_seen)
 
 
 def open_ct_series(
@@ -91,12 +97,17 @@ def open_ct_series(
 
 def _notes(found: FoundSeries) -> list[str]:
     notes = []
-    num_damaged = found.summary.num_damaged
-    if num_damaged:
-        were = "1 file was" if num_damaged == 1 else f"{num_damaged} files were"
+    num_damaged, num_unreadable = found.summary.num_damaged, found.summary.num_unreadable
+    if num_damaged or num_unreadable:
         notes.append(
-            f"{were} damaged or empty beside the series and left out; slices may be missing."
+            f"{lost_in_words(num_damaged, num_unreadable)} beside the series; slices may be "
+            "missing."
         )
+    if found.num_copies:
+        are = (
+            "1 file is a copy" if found.num_copies == 1 else f"{found.num_copies} files are copies"
+        )
+        notes.append(f"{are} of other files of the series, byte for byte, and left out.")
     left_out = sum(len(file.frames) for file in found.files) - len(found.frames)
     if left_out:
         notes.append(

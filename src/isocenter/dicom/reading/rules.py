@@ -7,24 +7,33 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.datadict import dictionary_description
 
-from isocenter.core.errors import UnreadableInput, UnsuitableScan
-from isocenter.dicom.reading.frames import Frame, ImageFile
+from isocenter.core.errors import UnsuitableScan
+from isocenter.dicom.reading.frames import NEEDED_OF_PIXELS, Frame, ImageFile
 from isocenter.dicom.reading.geometry import (
     MAX_SPACING_MM,
+    MIN_SPACING_MM,
     ORIENTATION_TOLERANCE,
     SAME_POSITION_MM,
     SPACING_TOLERANCE,
     even_runs,
     is_sheared,
     not_unit_vectors,
+    num_unlike,
     plane_directions,
     sideways_shift_mm,
 )
 from isocenter.dicom.reading.header_kind import HeaderKind
+from isocenter.dicom.reading.header_values import THICKNESS_MM
+from isocenter.dicom.reading.identity import (
+    MIN_SLICES_IN_LINE,
+    check_one_identity,
+    have_frames_of_their_own,
+    is_uid,
+)
 
 MAX_POSITION_MM = 1e5
-
 
 Frames = Sequence[Frame]
 
@@ -65,7 +74,11 @@ def suitable_frames(
         UnsuitableScan: naming the rule that is broken.
         UnreadableInput: pixels or numbers are impossible.
     """
+    own_frames = have_own_frames(files)
+    if any(file.of_kind for file in files):
+        _check_identity(files, frames_may_differ=own_frames)
     _check_kind(files, kind)
+    _check_named(files)
     if not accept_enhanced:
         _check_not_enhanced(files)
     _check_pixels(files, kind)
@@ -76,24 +89,64 @@ def suitable_frames(
     kind.check_making(frames)
     ordered = _ordered(frames)
     _check_stack(ordered)
-    return _even(ordered, run)
+    chosen = _even(ordered, run)
+    if own_frames and len(chosen) < MIN_SLICES_IN_LINE:
+        _check_identity(files, frames_may_differ=False)
+    return chosen
+
+
+def have_own_frames(files: Sequence[ImageFile]) -> bool:
+    """Whether each file of single images names a frame of reference of its own."""
+    if any(file.is_multiframe for file in files):
+        return False
+    return have_frames_of_their_own([file.identity for file in files])
+
+
+def _check_identity(files: Sequence[ImageFile], *, frames_may_differ: bool) -> None:
+    check_one_identity(
+        [file.identity for file in files],
+        [file.num_frames for file in files],
+        frames_may_differ=frames_may_differ,
+    )
 
 
 def _check_kind(files: Sequence[ImageFile], kind: SeriesKind) -> None:
     wanted = kind.header.modality
-    for file in files:
-        if not file.of_kind:
-            modality = f", modality {file.modality}" if file.modality else ""
-            raise UnsuitableScan(
-                f"this is not {kind.name} image series: {file.sop_class_name}{modality}; "
-                f"{kind.accepted} with modality {wanted} are accepted",
-                reason=f"not_{wanted.lower()}",
-            )
+    others = [file for file in files if not file.of_kind]
+    if others:
+        file, some = others[0], len(others) < len(files)
+        what = f"{len(others)} of the {len(files)} files are" if some else "this is"
+        modality = f", modality {file.modality}" if file.modality else ""
+        raise UnsuitableScan(
+            f"{what} not {kind.name} image series: {file.sop_class_name}{modality}; "
+            f"{kind.accepted} with modality {wanted} are accepted",
+            reason=f"not_{wanted.lower()}",
+        )
     if len({file.sop_class_uid for file in files}) > 1:
         raise UnsuitableScan(
             f"the series mixes classic and multi-frame {wanted} images; give one kind at a time",
             reason="mixed_kinds",
         )
+
+
+def _check_named(files: Sequence[ImageFile]) -> None:
+    """Refuse what a result could not refer to."""
+    uids = {
+        "SOP Class UID": [file.sop_class_uid if file.names_class else "" for file in files],
+        "SOP Instance UID": [file.sop_instance_uid for file in files],
+        "Series Instance UID": [file.series_uid for file in files],
+        "Study Instance UID": [file.identity["StudyInstanceUID"] for file in files],
+        "Frame of Reference UID": [
+            file.identity["FrameOfReferenceUID"] or file.series_uid for file in files
+        ],
+    }
+    for name, values in uids.items():
+        if count := sum(not is_uid(value) for value in values):
+            raise UnsuitableScan(
+                f"{count} of {len(files)} files have no {name} (digits and dots, at most 64), so "
+                "a result could not refer to them; export the series again",
+                reason="identity",
+            )
 
 
 def _check_not_enhanced(files: Sequence[ImageFile]) -> None:
@@ -106,7 +159,20 @@ def _check_not_enhanced(files: Sequence[ImageFile]) -> None:
 
 
 def _check_pixels(files: Sequence[ImageFile], kind: SeriesKind) -> None:
+    for keyword in NEEDED_OF_PIXELS:
+        if count := sum(keyword in file.missing for file in files):
+            raise UnsuitableScan(
+                f"{count} of {len(files)} files do not state {dictionary_description(keyword)}, "
+                "without which their pixels mean nothing; export the series again",
+                reason="pixel_description",
+            )
     for file in files:
+        if file.declared_frames != 1 and not file.is_multiframe:
+            raise UnsuitableScan(
+                "an image of a kind that holds one frame declares another number of frames; "
+                "export the series again",
+                reason="pixel_description",
+            )
         if file.samples_per_pixel > 1 or file.photometric not in ("MONOCHROME1", "MONOCHROME2"):
             raise UnsuitableScan(
                 f"the images are not grey-scale ({file.samples_per_pixel} samples a pixel, "
@@ -114,8 +180,6 @@ def _check_pixels(files: Sequence[ImageFile], kind: SeriesKind) -> None:
                 f"{kind.header.modality} images, not a colored copy",
                 reason="color",
             )
-        if file.pixels is None:
-            raise UnreadableInput("an image of the series holds no pixels; it may be truncated")
         if file.pixel_format is not None:
             file.pixel_format.check()
         if file.has_modality_lut:
@@ -124,11 +188,12 @@ def _check_pixels(files: Sequence[ImageFile], kind: SeriesKind) -> None:
                 f"not by Rescale Slope and Intercept; {kind.values_needed}",
                 reason="rescale",
             )
-    sizes = {(file.rows, file.columns) for file in files}
-    if len(sizes) > 1:
+    sizes = [(file.rows, file.columns) for file in files]
+    if len(set(sizes)) > 1:
+        count = num_unlike(sizes)
         raise UnsuitableScan(
-            f"the series mixes images of {listed(sizes, ' x ')} pixels; give the images "
-            "of one reconstruction alone",
+            f"the series mixes images of {listed(set(sizes), ' x ')} pixels; Rows or Columns of "
+            f"{count} of {len(files)} files differ; give the images of one reconstruction alone",
             reason="mixed_sizes",
         )
 
@@ -143,28 +208,40 @@ def _check_placed(frames: Frames, modality: str) -> None:
             )
         if max(map(abs, frame.orientation)) > 1.01:
             raise not_unit_vectors()
-        spacing_fits = all(0 < step <= MAX_SPACING_MM for step in frame.pixel_spacing_mm)
+        spacing_fits = all(
+            MIN_SPACING_MM <= step <= MAX_SPACING_MM for step in frame.pixel_spacing_mm
+        )
         if not spacing_fits or max(map(abs, frame.position_mm)) > MAX_POSITION_MM:
             raise UnsuitableScan(
-                "an image has an impossible position or pixel spacing; spacings above 0 and up to "
-                f"{MAX_SPACING_MM:g} mm are accepted",
+                "an image has an impossible position or pixel spacing; spacings from "
+                f"{MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm are accepted",
                 reason="geometry",
             )
+    if count := sum(not frame.has_possible_thickness for frame in frames):
+        raise UnsuitableScan(
+            f"the Slice Thickness of {count} of {len(frames)} images is no possible one; "
+            f"{THICKNESS_MM[0]:g} to {THICKNESS_MM[1]:g} mm, or none, are accepted: export the "
+            "series again",
+            reason="slice_thickness",
+        )
 
 
 def _check_alike(frames: Frames) -> None:
     orientations = np.array([frame.orientation for frame in frames])
     if np.abs(orientations - orientations[0]).max() > ORIENTATION_TOLERANCE:
+        count = num_unlike(orientations, ORIENTATION_TOLERANCE)
         raise UnsuitableScan(
-            "the images of the series lie in different orientations; give one stack of "
-            "parallel slices",
+            "the images of the series lie in different orientations: Image Orientation (Patient) "
+            f"of {count} of {len(frames)} differs; give one stack of parallel slices",
             reason="mixed_orientations",
         )
     spacings = np.array([frame.pixel_spacing_mm for frame in frames])
     if np.abs(spacings / spacings[0] - 1).max() > SPACING_TOLERANCE:
+        count = num_unlike(np.log(spacings), SPACING_TOLERANCE)
         raise UnsuitableScan(
-            f"the series mixes pixel spacings from {spacings.min():g} to {spacings.max():g} mm; "
-            "give images of one reconstruction",
+            f"the series mixes pixel spacings from {spacings.min():g} to {spacings.max():g} mm: "
+            f"Pixel Spacing of {count} of {len(frames)} images differs; give images of one "
+            "reconstruction",
             reason="mixed_spacings",
         )
 
@@ -225,7 +302,7 @@ def _even(ordered: list[Frame], run: str) -> list[Frame]:
         f"slices are missing or unevenly spaced: {len(ordered)} slices with steps from "
         f"{steps.min():.3g} to {steps.max():.3g} mm. The largest even run is slices "
         f"{largest.start + 1}-{largest.stop} of {len(ordered)}; take it with --largest-run "
-        '(run="largest" in Python)',
+        "(largest_run=True in Python)",
         reason="uneven_slices",
     )
 

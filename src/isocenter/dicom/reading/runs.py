@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from isocenter.core.errors import InputRefused, UnsuitableScan
-from isocenter.dicom.decoding.parsing import parse_file
+from isocenter.core.errors import InputRefused
 from isocenter.dicom.reading.ct_rules import CT_SERIES
 from isocenter.dicom.reading.ct_series import CtSeries
 from isocenter.dicom.reading.discover import FoundSeries, SeriesSummary, choose, discover
@@ -87,23 +86,10 @@ def _runs_of(found: FoundSeries) -> list[CtSeries]:
 
 
 def _person(files: Sequence[ImageFile]) -> Person:
-    people = {_person_of(file.path) for file in files}
-    if len({person.patient for person in people}) > 1:
-        raise UnsuitableScan(
-            "the images of one series name different patients; export the series again",
-            reason="identity",
-        )
-    return min(people)
-
-
-def _person_of(path: Path) -> Person:
-    header = parse_file(
-        path, keywords=("PatientID", "IssuerOfPatientID", "StudyInstanceUID")
-    ).dataset
-    patient, issuer, study = (
-        str(header.get(keyword) or "").strip()
-        for keyword in ("PatientID", "IssuerOfPatientID", "StudyInstanceUID")
-    )
+    """All files of a series that fits are of one person; a silent issuer speaks for none."""
+    facts = [file.identity for file in files]
+    patient, study = facts[0]["PatientID"], facts[0]["StudyInstanceUID"]
+    issuer = max(one["IssuerOfPatientID"] for one in facts)
     return Person(_digest(issuer, patient) if patient else "", _digest(study) if study else "")
 
 

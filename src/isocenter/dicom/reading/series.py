@@ -16,10 +16,14 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from isocenter.core.acquisition import Acquisition
 from isocenter.core.volume import Geometry, Volume
-from isocenter.dicom.decoding.parsing import open_stream, read_header, refusing
+from isocenter.dicom.decoding.parsing import open_stream, refusing
 from isocenter.dicom.decoding.pixels import PixelFormat, PixelLayout, decode_frame, locate_frames
+from isocenter.dicom.reading.files_seen import FilesSeen
 from isocenter.dicom.reading.frames import Frame, ImageFile
 from isocenter.dicom.reading.geometry import stack_geometry
+from isocenter.dicom.reading.rules import have_own_frames
+from isocenter.dicom.reading.sound_header import sound_header
+from isocenter.dicom.uids import derived_uid
 
 NUM_SLICES_KEPT = 8
 
@@ -35,12 +39,20 @@ class ImageSeries:
     """What the numbers mean; "" where nothing says so."""
 
     def __init__(
-        self, frames: Sequence[Frame], files: Sequence[ImageFile], *, notes: Sequence[str] = ()
+        self,
+        frames: Sequence[Frame],
+        files: Sequence[ImageFile],
+        *,
+        notes: Sequence[str] = (),
+        files_seen: FilesSeen | None = None,
     ) -> None:
         used = {frame.file_index for frame in frames}
         self._frames = list(frames)
         self._files = {file.file_index: file for file in files if file.file_index in used}
         self._notes = tuple(notes)
+        self._left_out: dict[str, set[int]] = {}
+        self._has_own_frames = have_own_frames(list(self._files.values()))
+        self.files_seen = files_seen
         first = self._file(0)
         self._acquisition = first.acquisition
         self._geometry = stack_geometry(
@@ -95,8 +107,26 @@ class ImageSeries:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out while reading, in words for the report; usually empty."""
-        return self._notes
+        """What was left out while reading, in words for the report; usually empty.
+
+        Of elements, those of the headers that were asked for.
+        """
+        notes = list(self._notes)
+        if self._has_own_frames:
+            notes.append(
+                "Every image names a frame of reference of its own, while their positions are in "
+                "line. One new frame of reference is written for all results."
+            )
+        if self._left_out:
+            names = [
+                f"{name} (of {len(places)} of {len(self._files)} files)"
+                for name, places in sorted(self._left_out.items())
+            ]
+            notes.append(
+                "Header elements with values that DICOM does not allow were left out of the "
+                f"results: {', '.join(names)}."
+            )
+        return tuple(notes)
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -147,15 +177,21 @@ class ImageSeries:
         return self.pixel_format(index).stored_range
 
     def header(self, index: int) -> Dataset:
-        """Everything but the pixels of the file that holds a slice.
+        """Everything but the pixels of the file that holds a slice, as far as it is sound.
 
+        All slices are in one frame of reference: a new one where each image names its own.
         A new data set each time for a classic image; of a multi-frame file one that all its slices
         share, so copy it before a change.
         """
         number = self._frames[index].file_index
         if self._shared_header is not None and self._shared_header[0] == number:
             return self._shared_header[1]
-        header: Dataset = read_header(self._files[number].path, what=self._name(number))
+        header: Dataset
+        header, left_out = sound_header(self._files[number].path, what=self._name(number))
+        for name in left_out:
+            self._left_out.setdefault(name, set()).add(number)
+        if self._has_own_frames:
+            header.FrameOfReferenceUID = derived_uid("frame of reference", header.SeriesInstanceUID)
         if self.is_multiframe:
             self._shared_header = number, header
         return header
