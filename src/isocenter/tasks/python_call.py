@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
 
+from isocenter.core.limits import DEFAULT_LIMITS
 from isocenter.tasks.settings import check_names, facts_of, settings_from
 from isocenter.tasks.task import Task
 
@@ -17,6 +18,10 @@ _COMMON = {
     "device": ("cpu", '"cpu", "cuda", "cuda:1" and so on, or "auto"'),
     "force": (False, "go on with a scan that the task does not accept, with warnings"),
     "dicom": (False, "write DICOM also where nothing that was read has a DICOM header"),
+    "limits": (
+        DEFAULT_LIMITS,
+        "what a file and a folder may cost before they are refused; see Limits",
+    ),
     "progress": (None, "called after every slice with how many are done, of how many"),
 }
 
@@ -48,7 +53,7 @@ def common_options(task: Task[Any, Any]) -> tuple[str, ...]:
     """Options that do not change a pixel's meaning and that this task has a use for."""
     useless = set()
     if not task.reads:
-        useless |= {"series", "largest_run"}
+        useless |= {"series", "largest_run", "limits"}
     if task.load_model is None:
         useless |= {"model", "device"}
     if task.judge is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.core.outputs import Output, SeriesOutput
 from isocenter.core.progress import Progress, silent
 from isocenter.core.record import RunRecord
@@ -98,6 +99,7 @@ def run(
     largest_run: bool = False,
     force: bool = False,
     dicom: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> RunResult:
     """Do a task: read, check, compute, write.
@@ -117,6 +119,7 @@ def run(
         force: go on with a scan that the task does not accept; the warnings are written into the
             report and into every DICOM object.
         dicom: write DICOM also where nothing that was read has a DICOM header.
+        limits: what a file and a folder may cost before they are refused.
         progress: called after every slice.
 
     Raises:
@@ -130,7 +133,11 @@ def run(
         raise InputRefused("input and output must be named; an empty name is neither")
     final = Path(output).expanduser().resolve()
     opened = open_inputs(
-        task.reads, _by_name(task, inputs), series=_by_name(task, series), largest_run=largest_run
+        task.reads,
+        _by_name(task, inputs),
+        series=_by_name(task, series),
+        largest_run=largest_run,
+        limits=limits,
     )
     ending = _ending(opened, dicom=dicom)
     if not ending:
@@ -140,6 +147,8 @@ def run(
         settings=settings,
         model=_loaded(task, model, device),
     )
+    if task.judge_header:
+        refuse_unsuitable(task.judge_header(case), force=force)
     suitability = task.judge(case) if task.judge else Suitability()
     refuse_unsuitable(suitability, force=force)
     work = task.start(case, suitability)

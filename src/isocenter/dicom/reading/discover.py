@@ -16,11 +16,11 @@ from isocenter.core.errors import (
     UnreadableInput,
     UnsuitableScan,
 )
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.dicom.decoding.parsing import looks_like_dicom
 from isocenter.dicom.reading.frames import Frame, ImageFile, read_image_file
 from isocenter.dicom.reading.rules import SeriesKind, suitable_frames
 
-MAX_FILES = 200_000
 MIN_UID_END = 4  # shorter names are numbers of the listing
 MAX_LISTED = 20  # in a refusal; `isocenter series` lists all
 DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
@@ -85,7 +85,12 @@ class FoundSeries:
 
 
 def discover(
-    path: str | Path, kind: SeriesKind, *, accept_enhanced: bool = False, run: str = "all"
+    path: str | Path,
+    kind: SeriesKind,
+    *,
+    accept_enhanced: bool = False,
+    run: str = "all",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[FoundSeries, ...]:
     """Read the headers of all DICOM files below ``path`` and judge each series as one of a kind.
 
@@ -93,13 +98,15 @@ def discover(
         UnreadableInput: nothing there, or nothing that is DICOM.
     """
     top = Path(path)
-    paths, damaged = _dicom_paths(top, kind.name)
+    paths, damaged = _dicom_paths(top, kind.name, limits)
     files: list[ImageFile] = []
     refusals: list[UnreadableInput] = []
     for index, file_path in enumerate(paths):
         what = "the file" if len(paths) == 1 else f"file {index + 1} of {len(paths)}"
         try:
-            file = read_image_file(file_path, kind.header, file_index=index, what=what)
+            file = read_image_file(
+                file_path, kind.header, file_index=index, what=what, limits=limits
+            )
         except UnreadableInput as refusal:
             refusals.append(refusal)
             damaged.append(file_path)
@@ -129,12 +136,13 @@ def discover(
             is_alone=all(len(series_in[folder]) == 1 for folder in folders),
             accept_enhanced=accept_enhanced,
             run=run,
+            limits=limits,
         )
 
     return tuple(judged(number, group) for number, group in enumerate(ordered, start=1))
 
 
-def _dicom_paths(path: Path, name: str) -> tuple[list[Path], list[Path]]:
+def _dicom_paths(path: Path, name: str, limits: Limits) -> tuple[list[Path], list[Path]]:
     """Files that begin as DICOM does, and files that should but do not."""
     if not path.exists():
         raise UnreadableInput("the input does not exist; give a DICOM file or a folder of them")
@@ -145,7 +153,7 @@ def _dicom_paths(path: Path, name: str) -> tuple[list[Path], list[Path]]:
     if not path.is_dir():
         raise UnreadableInput("the input is neither a file nor a folder")
     paths, damaged = [], []
-    for candidate in _walk(path):
+    for candidate in _walk(path, limits.files):
         if looks_like_dicom(candidate):
             paths.append(candidate)
         elif _should_be_dicom(candidate):
@@ -163,7 +171,7 @@ def _should_be_dicom(path: Path) -> bool:
     return suffix in DICOM_SUFFIXES or (not suffix and path.stat().st_size == 0)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, most: int) -> Iterator[Path]:
     """Regular files below a folder in a fixed order; links to folders are not followed."""
     count = 0
     for where, folders, names in os.walk(folder):
@@ -173,9 +181,10 @@ def _walk(folder: Path) -> Iterator[Path]:
             if candidate.name.upper() == "DICOMDIR" or not candidate.is_file():
                 continue
             count += 1
-            if count > MAX_FILES:
+            if count > most:
                 raise UnreadableInput(
-                    f"the folder holds more than {MAX_FILES} files; give the folder of one study"
+                    f"the folder holds more than {most} files (limit files); give the folder of "
+                    "one study"
                 )
             yield candidate
 
@@ -206,13 +215,16 @@ def _judged(
     is_alone: bool,
     accept_enhanced: bool,
     run: str,
+    limits: Limits,
 ) -> FoundSeries:
     refusal: InputRefused | None = None
     frames: list[Frame] = []
     kept: tuple[ImageFile, ...] = tuple(files)
     try:
         kept = tuple(_without_copies(files))
-        frames = suitable_frames(kept, kind, accept_enhanced=accept_enhanced, run=run)
+        frames = suitable_frames(
+            kept, kind, accept_enhanced=accept_enhanced, run=run, limits=limits
+        )
     except InputRefused as error:
         refusal = error
     if num_damaged and run != "largest":

@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 
 from isocenter.core.acquisition import Acquisition
 from isocenter.core.errors import UnreadableInput
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.dicom.decoding.parsing import (
     ParsedFile,
     PixelElement,
@@ -20,7 +21,7 @@ from isocenter.dicom.decoding.parsing import (
     refusing,
     registered_name,
 )
-from isocenter.dicom.decoding.pixels import MAX_FRAMES, PixelFormat, wrapped_padding
+from isocenter.dicom.decoding.pixels import PixelFormat, wrapped_padding
 from isocenter.dicom.marking import is_enhanced
 from isocenter.dicom.reading.header_kind import HeaderKind
 from isocenter.dicom.reading.header_values import (
@@ -154,25 +155,42 @@ class ImageFile:
         return registered_name(self.sop_class_uid) or "unknown kind of object"
 
 
-def read_image_file(path: Path, kind: HeaderKind, *, file_index: int, what: str) -> ImageFile:
+def read_image_file(
+    path: Path,
+    kind: HeaderKind,
+    *,
+    file_index: int,
+    what: str,
+    limits: Limits = DEFAULT_LIMITS,
+) -> ImageFile:
     """Read what :class:`ImageFile` holds; frames only of files of the kind that is looked for.
 
     Raises:
-        UnreadableInput: the header cannot be parsed or holds impossible values.
+        UnreadableInput: the header cannot be parsed, holds impossible values or is beyond a limit.
     """
-    parsed = parse_file(path, keywords=(*KEYWORDS, *kind.keywords), what=what)
+    parsed = parse_file(
+        path,
+        keywords=(*KEYWORDS, *kind.keywords),
+        sop_classes=kind.sop_classes,
+        what=what,
+        limits=limits,
+    )
     with refusing(f"{what} has a header with impossible values; it is damaged"):
-        return _image_file(path, parsed, kind, file_index)
+        return _image_file(path, parsed, kind, file_index, limits)
 
 
-def _image_file(path: Path, parsed: ParsedFile, kind: HeaderKind, file_index: int) -> ImageFile:
+def _image_file(
+    path: Path, parsed: ParsedFile, kind: HeaderKind, file_index: int, limits: Limits
+) -> ImageFile:
     dataset = parsed.dataset
     top = present_values(dataset, (*KEYWORDS, *kind.keywords))
     sop_class = top.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
     sop_class = str(sop_class or "")
     is_read = sop_class in kind.sop_classes
     is_multiframe = sop_class in kind.multiframe_classes
-    frame_values = list(_frame_values(dataset, top, kind, is_multiframe)) if is_read else []
+    frame_values = []
+    if is_read:
+        frame_values = list(_frame_values(dataset, top, kind, is_multiframe, limits))
     sop_instance = str(top.get("SOPInstanceUID") or "")
     phantom = "YES" in (top.get("QualityControlSubject"), top.get("QualityControlImage"))
     modality = plain_text(top.get("Modality"), 16)
@@ -204,7 +222,7 @@ def _image_file(path: Path, parsed: ParsedFile, kind: HeaderKind, file_index: in
 
 
 def _frame_values(
-    dataset: Dataset, top: Values, kind: HeaderKind, is_multiframe: bool
+    dataset: Dataset, top: Values, kind: HeaderKind, is_multiframe: bool, limits: Limits
 ) -> Iterator[Values]:
     """Per frame, all values that hold for it: its own groups over shared ones over the top."""
     if not is_multiframe:
@@ -212,10 +230,10 @@ def _frame_values(
         return
     declared = integer(top.get("NumberOfFrames")) or 0
     groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    if declared != len(groups) or not 1 <= declared <= MAX_FRAMES:
+    if declared != len(groups) or not 1 <= declared <= limits.frames:
         raise UnreadableInput(
             f"a multi-frame image declares {declared} frames and describes {len(groups)}; at "
-            f"least one and at most {MAX_FRAMES} must be described"
+            f"least one and at most {limits.frames} must be described (limit frames)"
         )
     shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
     common = top | _group_values(shared[0], kind)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocenter.core.errors import UnreadableInput, UnsuitableScan
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.dicom.reading.frames import Frame, ImageFile
 from isocenter.dicom.reading.geometry import (
     MAX_SPACING_MM,
@@ -51,7 +52,12 @@ class SeriesKind:
 
 
 def suitable_frames(
-    files: Sequence[ImageFile], kind: SeriesKind, *, accept_enhanced: bool = False, run: str = "all"
+    files: Sequence[ImageFile],
+    kind: SeriesKind,
+    *,
+    accept_enhanced: bool = False,
+    run: str = "all",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> list[Frame]:
     """All frames of a series in order along the normal, or a refusal.
 
@@ -60,6 +66,7 @@ def suitable_frames(
         kind: what it must be.
         accept_enhanced: take what a model made already, for evaluation.
         run: "all", or "largest" to take the largest even run where slices are missing.
+        limits: what an image may cost.
 
     Raises:
         UnsuitableScan: naming the rule that is broken.
@@ -68,7 +75,7 @@ def suitable_frames(
     _check_kind(files, kind)
     if not accept_enhanced:
         _check_not_enhanced(files)
-    _check_pixels(files, kind)
+    _check_pixels(files, kind, limits)
     frames = [frame for file in files for frame in file.frames]
     kind.check_values(frames)
     _check_placed(frames, kind.header.modality)
@@ -105,7 +112,7 @@ def _check_not_enhanced(files: Sequence[ImageFile]) -> None:
         )
 
 
-def _check_pixels(files: Sequence[ImageFile], kind: SeriesKind) -> None:
+def _check_pixels(files: Sequence[ImageFile], kind: SeriesKind, limits: Limits) -> None:
     for file in files:
         if file.samples_per_pixel > 1 or file.photometric not in ("MONOCHROME1", "MONOCHROME2"):
             raise UnsuitableScan(
@@ -117,7 +124,7 @@ def _check_pixels(files: Sequence[ImageFile], kind: SeriesKind) -> None:
         if file.pixels is None:
             raise UnreadableInput("an image of the series holds no pixels; it may be truncated")
         if file.pixel_format is not None:
-            file.pixel_format.check()
+            file.pixel_format.check(limits)
         if file.has_modality_lut:
             raise UnsuitableScan(
                 "the images give their values by a lookup table (Modality LUT Sequence), "

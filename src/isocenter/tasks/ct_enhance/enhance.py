@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.core.progress import Progress
 from isocenter.tasks.ct_enhance.outputs import ENHANCED, UNCERTAINTY
 from isocenter.tasks.ct_enhance.settings import EnhanceSettings, parse_strength
@@ -45,6 +46,7 @@ def enhance(
     largest_run: bool = False,
     force: bool = False,
     dicom: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> EnhanceResult:
     """Enhance one low-dose CT series.
@@ -66,6 +68,7 @@ def enhance(
         force: go on with a scan outside the model's range; the warnings are written into the
             report and into every DICOM object.
         dicom: write DICOM also where ``input`` has no DICOM header, as nobody's patient.
+        limits: what a file and a folder may cost before they are refused.
         progress: called after every slice.
 
     Raises:
@@ -90,6 +93,7 @@ def enhance(
         largest_run=largest_run,
         force=force,
         dicom=dicom,
+        limits=limits,
         progress=progress,
     )
     return EnhanceResult(**vars(result))
