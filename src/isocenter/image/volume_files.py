@@ -48,6 +48,7 @@ _MOST_OFFSET = 2**24
 _MOST_VOXEL_BYTES = 8
 _MILLIMETERS = 2
 _MOST_META_HEADER_BYTES = 100_000
+_LONGEST_NAME = 255
 # What is not here has no single number a voxel.
 _NIFTI_TYPES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8",
@@ -491,7 +492,7 @@ def _meta_fields(path: Path) -> dict[str, str]:
 
 
 def _check_meta_kind(path: Path, said: dict[str, str]) -> None:
-    if not said.get("NDims", "").isdigit() or said.get("ObjectType", "Image") != "Image":
+    if not said.get("NDims", "").isdecimal() or said.get("ObjectType", "Image") != "Image":
         raise UnreadableInput("the file is not a MetaImage image")
     channels = said.get("ElementNumberOfChannels", "1")
     if channels != "1" or said.get("ElementType") not in _META_TYPES:
@@ -506,7 +507,8 @@ def _check_meta_kind(path: Path, said: dict[str, str]) -> None:
             "needed"
         )
     values = said["ElementDataFile"]
-    if values.upper() != "LOCAL" and (Path(values).name != values or values in ("LIST", "..")):
+    is_name = Path(values).name == values and len(values) <= _LONGEST_NAME
+    if values.upper() != "LOCAL" and (not is_name or values in ("LIST", "..")):
         raise InputRefused(
             "the MetaImage header names its values by a path or a list; a file beside it is needed"
         )
