@@ -538,7 +538,7 @@ def _paths() -> Iterator[OddInput]:
         "spaces": "a scan of today",
         "unicode": "Ünïcødé 影像 🩻",
         "quotes": 'it\'s "quoted"',
-        "brackets": "[red]scan[/red]",
+        "brackets": "[red]scan[bold]",
         "a leading dash": "-scan",
         "two leading dashes": "--output",
         "a percent sign": "100%s %d {0} $HOME",
@@ -656,7 +656,7 @@ def _arguments() -> Iterator[OddInput]:
     for what, name in {
         "with spaces": "a result",
         "of unicode": "Ünïcødé 影像",
-        "with brackets": "[red]x[/]",
+        "with brackets": "[red]x[bold]",
         "with a leading dash": "-out",
         "hidden": ".out",
     }.items():

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
@@ -559,12 +560,12 @@ def _cut_multiframe(folder: Path) -> Path:
 
 def rle_bomb(side: int = 8192) -> bytes:
     """A valid RLE image of one value: 2.1 MB that decode to 134 MB."""
-    segment = b"\x81\x00" * (side * side // 128)
-    head = struct.pack("<16L", 2, 64, 64 + len(segment), *[0] * 13)
+    high, low = (bytes([0x81, value]) * (side * side // 128) for value in (4, 0))  # 0 HU
+    head = struct.pack("<16L", 2, 64, 64 + len(high), *[0] * 13)
     dataset = classic(0, hu=trunk()[0])
     dataset.Rows = dataset.Columns = side
     dataset.PixelSpacing = [SIDE * PIXEL_MM / side] * 2
-    dataset.PixelData = encapsulate([head + segment + segment])
+    dataset.PixelData = encapsulate([head + high + low])
     dataset["PixelData"].VR = "OB"
     dataset.file_meta.TransferSyntaxUID = RLELossless
     return encoded(dataset)
@@ -582,6 +583,13 @@ def item_bomb(
     )
 
 
+def grown(deflater: Any, start: bytes, num_bytes: int) -> bytes:
+    """A beginning and so many zeros, compressed: a block that stands by itself, repeated."""
+    first = deflater.compress(start) + deflater.flush(zlib.Z_FULL_FLUSH)
+    block = deflater.compress(bytes(2**22)) + deflater.flush(zlib.Z_FULL_FLUSH)
+    return bytes(first + block * (num_bytes // 2**22) + deflater.flush())
+
+
 def deflated_bomb(num_bytes: int = 400 * 2**20, *, where: str = "elements") -> bytes:
     """A deflated file that grows to so many bytes: of empty elements, one element, or pixels."""
     _, elements = split(slice_file(0))
@@ -589,7 +597,6 @@ def deflated_bomb(num_bytes: int = 400 * 2**20, *, where: str = "elements") -> b
     padded += b"\0" * (len(padded) % 2)
     meta = struct.pack("<HH2sH", 2, 0x10, b"UI", len(padded)) + padded
     start = bytes(128) + b"DICM" + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(meta)) + meta
-    deflater = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     head = {
         "elements": b"",
         "one element": struct.pack("<HH2sHL", 0x0008, 0x0001, b"OB", 0, num_bytes),
@@ -597,9 +604,7 @@ def deflated_bomb(num_bytes: int = 400 * 2**20, *, where: str = "elements") -> b
         + struct.pack("<HH2sHL", 0x7FE0, 0x10, b"OW", 0, num_bytes),
         "behind the pixels": joined(b"", elements),
     }[where]
-    parts = [start, deflater.compress(head)]
-    parts += [deflater.compress(bytes(2**20)) for _ in range(num_bytes // 2**20)]
-    return b"".join([*parts, deflater.flush()])
+    return start + grown(zlib.compressobj(9, wbits=-zlib.MAX_WBITS), head, num_bytes)
 
 
 def nested_bomb(depth: int = 50_000) -> bytes:

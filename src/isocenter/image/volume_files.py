@@ -106,8 +106,8 @@ def read_volume_file(
             "the name does not end in .nii, .nii.gz, .mha or .mhd; other formats of volumes are "
             "not read"
         )
-    if not path.is_file():
-        raise UnreadableInput("the volume file does not exist")
+    if not _is_file(path):
+        raise UnreadableInput("the volume file does not exist, or is no plain file")
     if length_unit not in (None, "mm"):
         raise InputRefused(f'length_unit must be "mm" where it is given, got {length_unit!r}')
     _check_file_bytes(path, limits)
@@ -140,6 +140,13 @@ class Stated:
     length_unit: bool
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
 def _check_file_bytes(path: Path, limits: Limits) -> None:
     if path.stat().st_size > limits.file_bytes:
         raise UnreadableInput(
@@ -154,8 +161,8 @@ def stated(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Stated:
         UnreadableInput: no such file, or damaged.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UnreadableInput("the volume file does not exist")
+    if not _is_file(path):
+        raise UnreadableInput("the volume file does not exist, or is no plain file")
     if str(path).lower().endswith(NIFTI_ENDINGS):
         with _decompressed(path, limits) as stream:
             header = stream.read(_HEADER_BYTES)
@@ -479,8 +486,11 @@ def _meta_geometry(path: Path, said: dict[str, str], limits: Limits) -> Geometry
 def _meta_fields(path: Path) -> dict[str, str]:
     """The lines of the header, up to the one that says where the values are."""
     said: dict[str, str] = {}
-    with path.open("rb") as stream:
-        text = stream.read(_MOST_META_HEADER_BYTES)
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(_MOST_META_HEADER_BYTES)
+    except OSError as error:
+        raise UnreadableInput("the volume file cannot be read; copy it again") from error
     for line in text.split(b"\n"):
         name, mark, value = line.decode(errors="replace").partition("=")
         if not mark:
@@ -512,7 +522,7 @@ def _check_meta_kind(path: Path, said: dict[str, str]) -> None:
         raise InputRefused(
             "the MetaImage header names its values by a path or a list; a file beside it is needed"
         )
-    if values.upper() != "LOCAL" and not (path.parent / values).is_file():
+    if values.upper() != "LOCAL" and not _is_file(path.parent / values):
         raise UnreadableInput("the file of values that the MetaImage header names is missing")
 
 
