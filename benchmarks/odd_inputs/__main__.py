@@ -36,7 +36,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--keep", action="store_true", help="leave inputs and results in --output")
-    parser.add_argument("--real-model", action="store_true", help="with the shipped weights")
     parser.add_argument("--list", action="store_true", help="only say what there is")
     arguments = parser.parse_args()
     cases = sample_of(all_inputs(), every=arguments.every, seed=arguments.seed)
@@ -47,7 +46,7 @@ def main() -> None:
         return
     arguments.output.mkdir(parents=True, exist_ok=True)
     kept = arguments.output / "inputs"
-    with tempfile.TemporaryDirectory() as temporary, prepared(real_model=arguments.real_model):
+    with tempfile.TemporaryDirectory() as temporary, prepared():
         place = kept if arguments.keep else Path(temporary)
         verdicts = judged(cases, place, jobs=arguments.jobs, keep=arguments.keep)
     content = {"kinds": totals(verdicts), "inputs": [asdict(verdict) for verdict in verdicts]}

@@ -208,7 +208,7 @@ def _faults_in(case: OddInput, codes: dict[str, int], said: str, out: Path) -> I
     for word in NEVER_SHOWN:
         if word in said:
             yield f"{word!r} was printed"
-    code = codes.get("enhance", 0)
+    code = codes[case.commands[-1]]
     noted = "note:" in said
     if case.expect is Expect.REFUSED and code == 0:
         yield "it was accepted"

@@ -18,13 +18,12 @@ from benchmarks.odd_inputs.scans import write_scan
 
 
 @contextmanager
-def prepared(*, real_model: bool = False) -> Iterator[None]:
+def prepared() -> Iterator[None]:
     """Run once on a good scan, so that a child has nothing left to import."""
     import isocenter.modelpack.folder  # noqa: F401  so that it can be replaced
 
     stand_in = patch("isocenter.modelpack.folder.load_folder", lambda *_, **__: StandIn())
-    if not real_model:
-        stand_in.start()
+    stand_in.start()
     on_request = signal.getsignal(signal.SIGTERM)
     no_waiting = patch("isocenter.core.files.flush", lambda _: None)  # for the disk
     no_waiting.start()
@@ -42,8 +41,7 @@ def prepared(*, real_model: bool = False) -> Iterator[None]:
         no_waiting.stop()
         signal.signal(signal.SIGTERM, on_request)
         config.settings.writing_validation_mode, config.settings.reading_validation_mode = previous
-        if not real_model:
-            stand_in.stop()
+        stand_in.stop()
 
 
 def _run_once(place: Path) -> None:

@@ -68,7 +68,7 @@ def _nifti_headers() -> Iterator[OddInput]:
         ("size of header 540", REFUSED, 0, "i", (540,)),
         ("size of header -348", REFUSED, 0, "i", (-348,)),
         *[(f"{n} axes", REFUSED, SIZES, "h", (n,)) for n in (-1, 0, 1, 2, 4, 7, 8, 32767)],
-        *[(f"{n} columns", REFUSED, SIZES + 2, "h", (n,)) for n in (-1, 0, SIDE + 1, 32767)],
+        *[(f"{n} columns", REFUSED, SIZES + 2, "h", (n,)) for n in (-1, 0, 1, SIDE + 1, 32767)],
         *[(f"{n} slices", REFUSED, SIZES + 6, "h", (n,)) for n in (-4, 0, NUM_SLICES + 1, 32767)],
         ("32767 to the third", REFUSED, SIZES + 2, "3h", (32767, 32767, 32767)),
         ("800 x 1000 x 1300", REFUSED, SIZES + 2, "3h", (800, 1000, 1300)),

@@ -405,8 +405,11 @@ def test_what_is_no_volume_is_refused(tmp_path: Path, ending: str, content: byte
         read_volume_file(tmp_path / f"a{ending}", unit="HU")
 
 
-def test_a_header_that_promises_more_than_any_scan_is_refused(tmp_path: Path) -> None:
-    path = patched(nifti(tmp_path / "a.nii"), 42, "<3h", 32767, 32767, 32767)
+@pytest.mark.parametrize("sizes", [(32767, 32767, 32767), (1, 60, 4), (60, 1, 4), (6, 6, 0)])
+def test_a_header_of_a_size_that_no_scan_has_is_refused(
+    tmp_path: Path, sizes: tuple[int, int, int]
+) -> None:
+    path = patched(nifti(tmp_path / "a.nii"), 42, "<3h", *sizes)
     with pytest.raises(InputRefused, match="is not accepted"):
         read_volume_file(path, unit="HU")
 

@@ -49,6 +49,7 @@ _MOST_VOXEL_BYTES = 8
 _MILLIMETERS = 2
 _MOST_META_HEADER_BYTES = 100_000
 _LONGEST_NAME = 255
+_LEAST_ROWS_COLUMNS = 2
 # What is not here has no single number a voxel.
 _NIFTI_TYPES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8",
@@ -533,10 +534,12 @@ def _shape(num_axes: int, sizes: list[int], limits: Limits) -> tuple[int, int, i
             f"the file has {num_axes} dimensions, 3 are needed; save one volume a file"
         )
     columns, rows, slices = sizes
-    if min(sizes) < 1 or slices * rows * columns > limits.volume_voxels:
+    is_flat = min(columns, rows) < _LEAST_ROWS_COLUMNS or slices < 1
+    if is_flat or slices * rows * columns > limits.volume_voxels:
         raise InputRefused(
-            f"a volume of {columns} x {rows} x {slices} voxels is not accepted; up to "
-            f"{limits.volume_voxels} voxels are (limit volume_voxels)"
+            f"a volume of {columns} x {rows} x {slices} voxels is not accepted; slices of at least "
+            f"{_LEAST_ROWS_COLUMNS} rows and columns and up to {limits.volume_voxels} voxels are "
+            "(limit volume_voxels)"
         )
     return slices, rows, columns
 

@@ -326,8 +326,8 @@ def test_a_frame_shorter_than_its_size_allows_is_refused_before_decoding(
     assert not decoded
 
 
-@pytest.mark.parametrize("wrong", [{"Rows": 8192, "Columns": 8192}, {"Rows": 65535}])
-def test_too_large_a_matrix_is_refused_by_the_header(
+@pytest.mark.parametrize("wrong", [{"Rows": 8192, "Columns": 8192}, {"Rows": 65535}, {"Rows": 1}])
+def test_a_matrix_that_is_no_image_is_refused_by_the_header(
     write_classic_ct: Any, monkeypatch: Any, wrong: Any
 ) -> None:
     decoded = []

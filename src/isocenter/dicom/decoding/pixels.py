@@ -30,6 +30,7 @@ NATIVE_SYNTAXES = frozenset(
     }
 )
 MAX_FRAGMENTS = 200_000
+LEAST_ROWS_COLUMNS = 2
 
 Span = tuple[int, int]
 """Offset and number of bytes in a stream."""
@@ -79,13 +80,14 @@ class PixelFormat:
             UnsuitableScan: a valid but unsupported transfer syntax or bit depth.
         """
         self._check_syntax()
-        size_fits = min(self.rows, self.columns) >= 1
+        size_fits = min(self.rows, self.columns) >= LEAST_ROWS_COLUMNS
         size_fits = size_fits and self.rows * self.columns <= limits.frame_pixels
         if not (size_fits and 1 <= self.num_frames <= limits.frames):
             raise UnreadableInput(
                 f"an image declares {self.num_frames} frames of {self.rows} x {self.columns} "
-                f"pixels; 1 to {limits.frames} frames of at most {limits.frame_pixels} pixels are "
-                "accepted (limits frames and frame_pixels); the file may be damaged"
+                f"pixels; 1 to {limits.frames} frames of at least {LEAST_ROWS_COLUMNS} rows and "
+                f"columns and at most {limits.frame_pixels} pixels are accepted (limits frames and "
+                "frame_pixels); the file may be damaged"
             )
         bits_fit = 1 <= self.bits_stored <= self.high_bit + 1 <= self.bits_allocated
         if self.bits_allocated not in (8, 16, 32) or not bits_fit:
