@@ -14,6 +14,8 @@ import typer.main
 import isocenter
 from isocenter import cli
 from isocenter.cli.train import Recipe
+from isocenter.core.limits import DEFAULT_LIMITS
+from isocenter.core.settings import setting_names
 
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
@@ -63,6 +65,13 @@ def test_the_docs_name_no_command_or_option_that_is_gone() -> None:
             used = re.search(r"\bisocenter (\w+) (.*)", line)
             if used and used.group(1) in commands():
                 assert set(re.findall(r"(?<![\w-])--[a-z-]+", used.group(2))) <= known, line
+
+
+def test_every_limit_is_documented() -> None:
+    names = re.findall(r"^\| `(\w+)` \|", COMMAND_LINE, re.M)
+    assert [name for name in names if name in setting_names(DEFAULT_LIMITS)] == list(
+        setting_names(DEFAULT_LIMITS)
+    )
 
 
 def test_every_recipe_is_documented_and_offered() -> None:

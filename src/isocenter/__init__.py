@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from isocenter.core.version import __version__
 
-__all__ = ["__version__", "enhance", "evaluate", "judge", "load", "read"]
+__all__ = ["Limits", "__version__", "enhance", "evaluate", "judge", "load", "read"]
 
 if TYPE_CHECKING:
+    from isocenter.core.limits import Limits
     from isocenter.datasets.open_scan import read
     from isocenter.evaluation.compare import evaluate
     from isocenter.evaluation.denoiser.judge import judge_denoiser as judge
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from isocenter.tasks.ct_enhance.enhance import enhance
 
 _CALLS = {
+    "Limits": ("isocenter.core.limits", "Limits"),
     "enhance": ("isocenter.tasks.ct_enhance.enhance", "enhance"),
     "evaluate": ("isocenter.evaluation.compare", "evaluate"),
     "judge": ("isocenter.evaluation.denoiser.judge", "judge_denoiser"),

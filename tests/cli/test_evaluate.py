@@ -14,6 +14,7 @@ import pytest
 from typer.testing import Result
 
 from isocenter.core.errors import UnreadableInput
+from isocenter.core.limits import DEFAULT_LIMITS
 from isocenter.core.volume import Geometry, Volume
 from isocenter.image.volume_files import write_volume_file
 
@@ -73,6 +74,7 @@ def test_evaluate_opens_each_side_as_it_is_told(invoke: Invoke, stand: Stand) ->
         "assumed_unit": "HU",
         "largest_run": True,
         "accept_enhanced": True,
+        "limits": DEFAULT_LIMITS,
     }
     assert opened.calls == [
         ((Path("a"),), {"series": "2", **common}),

@@ -16,6 +16,7 @@ from typer.testing import Result
 from isocenter.core.errors import (
     SeriesChoiceNeeded,
 )
+from isocenter.core.limits import Limits
 from isocenter.tasks.ct_enhance.outputs import ENHANCED
 from isocenter.tasks.ct_enhance.settings import EnhanceSettings
 from isocenter.tasks.ct_enhance.task import TASK
@@ -39,7 +40,8 @@ def test_enhance_passes_every_option_on(
 ) -> None:
     call = stand("isocenter.tasks.run", "run", enhanced)
     given = "--series 1.2 --largest-run --strength medium --samples 2 --steps 8 --seed 7 --model m"
-    more = "--dose-fraction 0.25 --device auto --force --dicom --private --map both --color-map"
+    more = "--dose-fraction 0.25 --device auto --force --dicom --private --map both --color-map "
+    more += "--limit frames=7"
     invoke("enhance", SCAN, "-o", "out", *given.split(), *more.split())
     (arguments, options) = call.calls[0]
     options.pop("progress")
@@ -55,7 +57,29 @@ def test_enhance_passes_every_option_on(
         "private": True,
         "maps": "both",
         "color_map": True,
+        "limits": Limits(frames=7),
     }
+
+
+def test_limits_come_from_a_file_and_single_ones_win(
+    invoke: Invoke, stand: Stand, enhanced: SimpleNamespace, tmp_path: Path
+) -> None:
+    call = stand("isocenter.tasks.run", "run", enhanced)
+    (tmp_path / "limits.toml").write_text("frames = 5\nfiles = 9\n")
+    options = ["--limits", str(tmp_path / "limits.toml"), "--limit", "frames=6"]
+    invoke("enhance", SCAN, "-o", "out", *options)
+    assert call.calls[0][1]["limits"] == Limits(frames=6, files=9)
+
+
+@pytest.mark.parametrize("given", ["frame=6", "frames=many", "frames=0", "frames"])
+def test_a_limit_that_is_none_is_refused_in_words(
+    invoke: Invoke, stand: Stand, enhanced: SimpleNamespace, given: str
+) -> None:
+    call = stand("isocenter.tasks.run", "run", enhanced)
+    result = invoke("enhance", SCAN, "-o", "out", "--limit", given)
+    assert result.exit_code == 2
+    assert "frames" in result.stderr
+    assert not call.calls
 
 
 def test_enhance_passes_only_what_a_run_takes(

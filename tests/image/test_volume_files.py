@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +20,8 @@ from scipy.spatial.transform import Rotation
 
 from isocenter.core.acquisition import CtAcquisition
 from isocenter.core.errors import InputRefused, OutputRefused, UnreadableInput
+from isocenter.core.inflating import InflatedStream
+from isocenter.core.limits import Limits
 from isocenter.core.volume import Geometry, Vector, Volume
 from isocenter.image.volume_files import (
     is_volume_file,
@@ -402,8 +405,11 @@ def test_what_is_no_volume_is_refused(tmp_path: Path, ending: str, content: byte
         read_volume_file(tmp_path / f"a{ending}", unit="HU")
 
 
-def test_a_header_that_promises_more_than_any_scan_is_refused(tmp_path: Path) -> None:
-    path = patched(nifti(tmp_path / "a.nii"), 42, "<3h", 32767, 32767, 32767)
+@pytest.mark.parametrize("sizes", [(32767, 32767, 32767), (1, 60, 4), (60, 1, 4), (6, 6, 0)])
+def test_a_header_of_a_size_that_no_scan_has_is_refused(
+    tmp_path: Path, sizes: tuple[int, int, int]
+) -> None:
+    path = patched(nifti(tmp_path / "a.nii"), 42, "<3h", *sizes)
     with pytest.raises(InputRefused, match="is not accepted"):
         read_volume_file(path, unit="HU")
 
@@ -497,3 +503,51 @@ def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
         write_volume_file(upright(), tmp_path / "a.img")
     with pytest.raises(OutputRefused, match="does not exist"):
         write_volume_file(upright(), tmp_path / "nowhere" / "a.nii")
+
+
+# limits
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".mha", ".mhd"])
+def test_what_a_file_cannot_hold_is_refused_before_room_is_made(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_volume_file(upright(), tmp_path / f"a{ending}")
+    if ending.startswith(".nii"):
+        content = path.read_bytes()
+        plain = gzip.decompress(content) if ending == ".nii.gz" else content
+        plain = plain[:42] + np.array([1000, 900, 800], "<i2").tobytes() + plain[48:]
+        path.write_bytes(gzip.compress(plain) if ending == ".nii.gz" else plain)
+    else:
+        content = path.read_bytes()
+        wanted = b"DimSize = 1000 900 800"
+        path.write_bytes(re.sub(rb"DimSize = [\d ]+", wanted, content))
+        monkeypatch.setattr("SimpleITK.ReadImage", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr(np, "empty", lambda *_: pytest.fail("made room"))
+    with pytest.raises(UnreadableInput, match="truncated"):
+        read_volume_file(path)
+
+
+def test_a_bomb_is_inflated_no_further_than_its_values(tmp_path: Path) -> None:
+    path = write_volume_file(upright(), tmp_path / "a.nii.gz")
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(2**26)))
+    inflated = []
+    whole = InflatedStream.inflate_to
+
+    def watched(stream: InflatedStream, place: int) -> int:
+        inflated.append(whole(stream, place))
+        return inflated[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InflatedStream, "inflate_to", watched)
+        assert same_place(read_volume_file(path), upright())
+    assert max(inflated) < 2**22
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_limits_can_be_set(tmp_path: Path, ending: str) -> None:
+    path = write_volume_file(upright(), tmp_path / f"a{ending}")
+    with pytest.raises(InputRefused, match="limit volume_voxels"):
+        read_volume_file(path, limits=Limits(volume_voxels=SHAPE[0]))
+    with pytest.raises(UnreadableInput, match="limit file_bytes"):
+        read_volume_file(path, limits=Limits(file_bytes=100))

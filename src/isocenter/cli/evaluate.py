@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from isocenter.cli.options import LargestRunOption
+from isocenter.cli.options import LargestRunOption, LimitOption, LimitsOption, chosen_limits
 from isocenter.cli.output import complain, naming, print_table, progress_bar
 from isocenter.core.errors import InputRefused, IsocenterError, OutputRefused
 from isocenter.core.files import writing_to
@@ -62,6 +62,8 @@ def evaluate(
         Path | None,
         typer.Option("--picture", metavar="FILE", help="Write a picture of the comparison (PNG)."),
     ] = None,
+    limit: LimitOption = None,
+    limits: LimitsOption = None,
 ) -> None:
     """Compare two series of the same anatomy: fidelity, HU bias, noise, sharpness."""
     from isocenter.datasets.open_scan import open_scan
@@ -69,6 +71,7 @@ def evaluate(
 
     if picture is not None and picture.suffix.lower() != ".png":
         raise OutputRefused("the picture is a PNG; name a file that ends in .png")
+    chosen = chosen_limits(limit, limits)
     both = (("REFERENCE", reference, reference_series), ("TEST", test, test_series))
     opened = []
     for name, scan, series in both:
@@ -81,6 +84,7 @@ def evaluate(
                     assumed_unit=HOUNSFIELD.name,
                     largest_run=largest_run,
                     accept_enhanced=True,
+                    limits=chosen,
                 )
         except IsocenterError as error:
             error.add_note(name)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from isocenter.core.limits import Limits
 
 ScanArgument = Annotated[
     Path, typer.Argument(metavar="INPUT", help="DICOM file, folder, or tree with several series.")
@@ -28,3 +31,29 @@ OutputOption = Annotated[
     Path,
     typer.Option("--output", "-o", metavar="FOLDER", help="New folder for what is written."),
 ]
+LimitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="NAME=VALUE",
+        help="What an input may cost before it is refused, such as frames=40000; may be given "
+        "several times.",
+    ),
+]
+LimitsOption = Annotated[
+    Path | None,
+    typer.Option("--limits", metavar="FILE", help="Limits in a TOML file; --limit wins."),
+]
+
+
+def chosen_limits(limit: list[str] | None, limits: Path | None) -> Limits:
+    """The limits that were given, the defaults for others.
+
+    Raises:
+        InputRefused: there is no such limit or file, or a value is of another kind.
+    """
+    from isocenter.core.limits import DEFAULT_LIMITS
+    from isocenter.core.settings import assignments_of, read_settings_file, with_settings
+
+    named = (read_settings_file(limits) if limits else {}) | assignments_of(limit or [])
+    return with_settings(DEFAULT_LIMITS, named) if named else DEFAULT_LIMITS

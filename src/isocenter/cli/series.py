@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from isocenter.cli.options import ScanArgument
+from isocenter.cli.options import LimitOption, LimitsOption, ScanArgument, chosen_limits
 from isocenter.cli.output import print_table
 
 if TYPE_CHECKING:
@@ -25,11 +25,13 @@ def list_series(
         bool,
         typer.Option("--folders", help="Show each folder too; its name may hold a patient's."),
     ] = False,
+    limit: LimitOption = None,
+    limits: LimitsOption = None,
 ) -> None:
     """List the series of a folder: which can be enhanced, and why others cannot."""
     from isocenter.dicom.reading.open import find_series
 
-    found = find_series(scan)
+    found = find_series(scan, limits=chosen_limits(limit, limits))
     table = Table(
         "No.", "Series number", "Kind", "Images", "Size", "Slice", "Kernel", "mAs", "Fits"
     )

@@ -11,7 +11,15 @@ from typing import Annotated, Any, Literal
 import click
 import typer
 
-from isocenter.cli.options import DeviceOption, LargestRunOption, ModelOption, OutputOption
+from isocenter.cli.options import (
+    DeviceOption,
+    LargestRunOption,
+    LimitOption,
+    LimitsOption,
+    ModelOption,
+    OutputOption,
+    chosen_limits,
+)
 from isocenter.cli.output import naming, print_result, progress_bar
 from isocenter.tasks.map_forms import MAP_FORMS, PARAMETRIC, MapForms
 from isocenter.tasks.python_call import common_options
@@ -73,6 +81,7 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         ],
         False,
     ),
+    "limits": (LimitsOption, None),
 }
 
 
@@ -102,6 +111,8 @@ def _run(task: Task[Any, Any], output: Path, given: dict[str, Any]) -> None:
     inputs = {each.name: given.pop(each.name) for each in task.reads}
     named = {each.name: given.pop(_series_name(task, each)) for each in task.reads}
     values = {each.name: given.pop(each.name) for each in fields(task.settings)}
+    if "limits" in given:
+        given["limits"] = chosen_limits(given.pop("limit"), given["limits"])
     with naming("--series"), progress_bar(_doing(task)) as progress:
         result = run(
             task,
@@ -162,6 +173,8 @@ def _options(task: Task[Any, Any]) -> Iterator[inspect.Parameter]:
     for name, (annotation, default) in _COMMON.items():
         if name in common and name != "largest_run":
             yield _parameter(name, annotation, default)
+    if "limits" in common:
+        yield _parameter("limit", LimitOption, None)
 
 
 def _series_name(task: Task[Any, Any], reads: Reads) -> str:

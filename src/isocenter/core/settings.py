@@ -73,7 +73,7 @@ def read_settings_file(path: Path) -> dict[str, object]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # not there, no text, or no name at all
         raise InputRefused("the settings file cannot be read as text; name a TOML file") from error
     try:
         return dict(flat(tomllib.loads(text)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from isocenter.core.errors import InputRefused, UnsuitableScan
 from isocenter.core.files import named_path
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.core.outputs import HOUNSFIELD
 from isocenter.core.volume import Volume, VolumeSlices
 from isocenter.dicom.reading.ct_padding import measured_pixels
@@ -22,6 +23,7 @@ def read(
     series: str | None = None,
     unit: str | None = None,
     largest_run: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Volume:
     """Read a whole scan into memory.
 
@@ -32,6 +34,7 @@ def read(
         unit: what the numbers of a volume file mean, such as "HU"; DICOM says so itself.
         largest_run: where slices are missing, or files beside the series are damaged or cannot be
             opened, take the largest even run instead of refusing.
+        limits: what a file and a folder may cost before they are refused.
 
     Returns:
         Values with geometry, unit and mask of what was measured.
@@ -39,7 +42,14 @@ def read(
     Raises:
         InputRefused: not readable, not one scan, or of no known unit.
     """
-    scan = open_scan(path, series=series, unit=unit, largest_run=largest_run, accept_enhanced=True)
+    scan = open_scan(
+        path,
+        series=series,
+        unit=unit,
+        largest_run=largest_run,
+        accept_enhanced=True,
+        limits=limits,
+    )
     return scan.to_volume()
 
 
@@ -51,6 +61,7 @@ def open_scan(
     assumed_unit: str | None = None,
     largest_run: bool = False,
     accept_enhanced: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> CtSeries | FileSlices:
     """Open a scan to be read slice by slice.
 
@@ -61,6 +72,7 @@ def open_scan(
             scan tell what was assumed.
         largest_run: of a DICOM series, take the largest even run of slices.
         accept_enhanced: take a scan that a model made.
+        limits: what a file and a folder may cost before they are refused.
 
     Raises:
         InputRefused: as :func:`read`.
@@ -69,7 +81,7 @@ def open_scan(
     if is_volume_file(place) and not place.is_dir():
         if series is not None:
             raise InputRefused("a volume file holds one scan; leave series out")
-        return _open_file(place, unit, assumed_unit, accept_enhanced=accept_enhanced)
+        return _open_file(place, unit, assumed_unit, accept_enhanced=accept_enhanced, limits=limits)
     if unit not in (None, HOUNSFIELD.name):
         raise InputRefused(f"a CT series is in HU; leave unit out, got {unit!r}")
     return open_ct_series(
@@ -77,13 +89,19 @@ def open_scan(
         series=series,
         run="largest" if largest_run else "all",
         accept_enhanced=accept_enhanced,
+        limits=limits,
     )
 
 
 def _open_file(
-    path: Path, unit: str | None, assumed_unit: str | None, *, accept_enhanced: bool
+    path: Path,
+    unit: str | None,
+    assumed_unit: str | None,
+    *,
+    accept_enhanced: bool,
+    limits: Limits,
 ) -> FileSlices:
-    says = stated(path)
+    says = stated(path, limits=limits)
     if not accept_enhanced and says.synthetic:
         raise UnsuitableScan(
             "the file says that a model made its values; only images as the scanner made them are "
@@ -97,6 +115,7 @@ def _open_file(
         path,
         unit=assumed_unit if is_assumed else unit,
         length_unit="mm" if in_millimeters else None,
+        limits=limits,
     )
     notes = [_assumed(volume.unit)] if is_assumed else []
     if in_millimeters:

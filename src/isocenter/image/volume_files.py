@@ -14,6 +14,7 @@ ITK's MetaIO documentation.
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ from numpy.typing import NDArray
 from isocenter.core.acquisition import Acquisition, CtAcquisition
 from isocenter.core.errors import InputRefused, OutputRefused, UnreadableInput
 from isocenter.core.files import put_in_place, raise_what_stops
+from isocenter.core.inflating import GZIP, MOST_GROWTH, InflatedStream
+from isocenter.core.limits import DEFAULT_LIMITS, Limits, in_bytes
 from isocenter.core.outputs import HOUNSFIELD
 from isocenter.core.partial_folders import partial_folder
 from isocenter.core.volume import Geometry, Vector, Volume
@@ -37,7 +40,6 @@ from isocenter.image.ct_values import why_not_hu
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 META_ENDINGS = (".mha", ".mhd")
 VOLUME_ENDINGS = (*NIFTI_ENDINGS, *META_ENDINGS)
-MOST_VOXELS = 2**31
 # A note that both formats carry; ours says the unit.
 _NOTE_KEY = "ITK_FileNotes"
 _UNIT_NOTE = "unit="
@@ -45,17 +47,22 @@ _UNIT_NOTE = "unit="
 _SYNTHETIC_NOTE = "; synthetic=YES"
 _HEADER_BYTES = 348
 _MOST_OFFSET = 2**24
+_MOST_VOXEL_BYTES = 8
 _MILLIMETERS = 2
 _MOST_META_HEADER_BYTES = 100_000
+_LONGEST_NAME = 255
+_LEAST_ROWS_COLUMNS = 2
 # What is not here has no single number a voxel.
 _NIFTI_TYPES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8",
     256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
 }  # fmt: skip
-_META_TYPES = (
-    "MET_CHAR MET_UCHAR MET_SHORT MET_USHORT MET_INT MET_UINT MET_LONG MET_ULONG MET_LONG_LONG "
-    "MET_ULONG_LONG MET_FLOAT MET_DOUBLE"
-).split()
+# Bytes of a number.
+_META_TYPES = {
+    "MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4,
+    "MET_LONG": 4, "MET_ULONG": 4, "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8, "MET_FLOAT": 4,
+    "MET_DOUBLE": 8,
+}  # fmt: skip
 _LEAST_SINE = 1e-3  # how far two axes may be from a right angle
 _SAME_POSITION_MM = 0.1
 
@@ -72,7 +79,11 @@ def volume_ending(path: str | Path) -> str:
 
 
 def read_volume_file(
-    path: str | Path, *, unit: str | None = None, length_unit: str | None = None
+    path: str | Path,
+    *,
+    unit: str | None = None,
+    length_unit: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Volume:
     """Read a three-dimensional NIfTI or MetaImage file.
 
@@ -81,6 +92,7 @@ def read_volume_file(
         unit: what the numbers mean, such as "HU". Neither format has a place for it; files that
             Isocenter wrote say it in a note, for others it must be given.
         length_unit: "mm" for a NIfTI file that does not say in which unit its spacing is.
+        limits: what the file may cost; beyond, it is refused by its header.
 
     Returns:
         float32 values in the order of the file's axes. Of the acquisition no more is known than
@@ -97,12 +109,15 @@ def read_volume_file(
             "the name does not end in .nii, .nii.gz, .mha or .mhd; other formats of volumes are "
             "not read"
         )
-    if not path.is_file():
-        raise UnreadableInput("the volume file does not exist")
+    if not _is_file(path):
+        raise UnreadableInput("the volume file does not exist, or is no plain file")
     if length_unit not in (None, "mm"):
         raise InputRefused(f'length_unit must be "mm" where it is given, got {length_unit!r}')
-    is_nifti = str(path).lower().endswith(NIFTI_ENDINGS)
-    array, geometry, note = _read_nifti(path, length_unit) if is_nifti else _read_meta(path)
+    _check_file_bytes(path, limits)
+    if str(path).lower().endswith(NIFTI_ENDINGS):
+        array, geometry, note = _read_nifti(path, length_unit, limits)
+    else:
+        array, geometry, note = _read_meta(path, limits)
     unit = _unit(note, unit)
     _check_values(array, unit)
     return Volume(
@@ -128,17 +143,31 @@ class Stated:
     length_unit: bool
 
 
-def stated(path: str | Path) -> Stated:
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _check_file_bytes(path: Path, limits: Limits) -> None:
+    if path.stat().st_size > limits.file_bytes:
+        raise UnreadableInput(
+            f"the volume file is larger than {in_bytes(limits.file_bytes)} (limit file_bytes)"
+        )
+
+
+def stated(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Stated:
     """What a volume file says of its values, without reading them.
 
     Raises:
         UnreadableInput: no such file, or damaged.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UnreadableInput("the volume file does not exist")
+    if not _is_file(path):
+        raise UnreadableInput("the volume file does not exist, or is no plain file")
     if str(path).lower().endswith(NIFTI_ENDINGS):
-        with _decompressed(path) as stream:
+        with _decompressed(path, limits) as stream:
             header = stream.read(_HEADER_BYTES)
         note = _nifti_note(header)
         length_unit = len(header) < _HEADER_BYTES or header[123] & 7 != 0
@@ -260,16 +289,19 @@ def _num_bytes_stored(path: Path) -> int:
 # NIfTI
 
 
-def _read_nifti(path: Path, length_unit: str | None) -> tuple[NDArray, Geometry, str]:
+def _read_nifti(
+    path: Path, length_unit: str | None, limits: Limits
+) -> tuple[NDArray, Geometry, str]:
     """(slice, row, column) float32, where it lies, and the note in the header."""
-    with _decompressed(path) as stream:
+    with _decompressed(path, limits) as stream:
         header = stream.read(_HEADER_BYTES)
         if len(header) < _HEADER_BYTES:
             raise UnreadableInput("the file is shorter than a NIfTI header")
         order = _byte_order(header)
         _check_nifti_kind(header, order)
         num_axes, *sizes = struct.unpack_from(f"{order}4h", header, 40)
-        shape = _shape(num_axes, sizes)
+        shape = _shape(num_axes, sizes, limits)
+        _check_held(path, _nifti_end(header, order, shape))
         if length_unit is None:
             _check_millimeters(header)
         geometry = _geometry(_nifti_affine(header, order), shape)
@@ -282,16 +314,31 @@ def _nifti_note(header: bytes) -> str:
 
 
 @contextmanager
-def _decompressed(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
+def _decompressed(path: Path, limits: Limits) -> Iterator[BinaryIO | InflatedStream]:
     try:
-        with path.open("rb") as stream:
-            if path.suffix.lower() == ".gz":
-                with gzip.GzipFile(fileobj=stream) as inner:
-                    yield inner
-            else:
+        if path.suffix.lower() != ".gz":
+            with path.open("rb") as stream:
                 yield stream
-    except (EOFError, OSError, zlib.error) as error:
+        else:
+            most_bytes = _MOST_OFFSET + _MOST_VOXEL_BYTES * limits.volume_voxels
+            yield InflatedStream(path, form=GZIP, most_bytes=most_bytes, keep=False)
+    except OSError as error:
         raise UnreadableInput("the volume file is truncated or damaged; copy it again") from error
+
+
+def _nifti_end(header: bytes, order: str, shape: tuple[int, int, int]) -> int:
+    """Where the values end."""
+    code = struct.unpack_from(f"{order}h", header, 70)[0]
+    offset = struct.unpack_from(f"{order}f", header, 108)[0]
+    return int(offset) + math.prod(shape) * np.dtype(_NIFTI_TYPES[code]).itemsize
+
+
+def _check_held(path: Path, num_bytes: int, *, is_compressed: bool | None = None) -> None:
+    """Refuse, before any room is made for them, more values than a file can hold."""
+    if is_compressed is None:
+        is_compressed = path.suffix.lower() == ".gz"
+    if path.stat().st_size * (MOST_GROWTH if is_compressed else 1) < num_bytes:
+        raise UnreadableInput("the volume file is truncated; copy it again")
 
 
 def _check_millimeters(header: bytes) -> None:
@@ -305,7 +352,7 @@ def _check_millimeters(header: bytes) -> None:
 
 
 def _nifti_values(
-    stream: BinaryIO | gzip.GzipFile, header: bytes, order: str, shape: tuple[int, int, int]
+    stream: BinaryIO | InflatedStream, header: bytes, order: str, shape: tuple[int, int, int]
 ) -> NDArray:
     code = struct.unpack_from(f"{order}h", header, 70)[0]
     offset, slope, intercept = struct.unpack_from(f"{order}3f", header, 108)
@@ -321,7 +368,7 @@ def _nifti_values(
     return array
 
 
-def _read_exactly(stream: BinaryIO | gzip.GzipFile, count: int) -> bytes:
+def _read_exactly(stream: BinaryIO | InflatedStream, count: int) -> bytes:
     content = stream.read(count)
     if len(content) < count:
         raise UnreadableInput("the volume file is truncated; copy it again")
@@ -416,12 +463,13 @@ def _rotation(quaternion: NDArray) -> NDArray:
 # MetaImage
 
 
-def _read_meta(path: Path) -> tuple[NDArray, Geometry, str]:
+def _read_meta(path: Path, limits: Limits) -> tuple[NDArray, Geometry, str]:
     """(slice, row, column) float32, where it lies, and the note in the header."""
     import SimpleITK
 
     said = _meta_fields(path)
-    geometry = _meta_geometry(path, said)
+    geometry = _meta_geometry(path, said, limits)
+    _check_meta_held(path, said, geometry.shape)
     try:
         image = SimpleITK.ReadImage(str(path), SimpleITK.sitkFloat32)
     except RuntimeError as error:
@@ -434,7 +482,17 @@ def _read_meta(path: Path) -> tuple[NDArray, Geometry, str]:
     return array, geometry, said.get(_NOTE_KEY, "")
 
 
-def _meta_geometry(path: Path, said: dict[str, str]) -> Geometry:
+def _check_meta_held(path: Path, said: dict[str, str], shape: tuple[int, int, int]) -> None:
+    values = said["ElementDataFile"]
+    place = path if values.upper() == "LOCAL" else path.parent / values
+    _check_held(
+        place,
+        math.prod(shape) * _META_TYPES[said["ElementType"]],
+        is_compressed=said.get("CompressedData", "").upper() == "TRUE",
+    )
+
+
+def _meta_geometry(path: Path, said: dict[str, str], limits: Limits) -> Geometry:
     _check_meta_kind(path, said)
     try:
         sizes = [int(size) for size in said["DimSize"].split()]
@@ -452,7 +510,7 @@ def _meta_geometry(path: Path, said: dict[str, str]) -> Geometry:
         if isinstance(error, InputRefused):
             raise
         raise UnreadableInput("the MetaImage header lacks numbers that it must hold") from error
-    shape = _shape(int(said["NDims"]), sizes)
+    shape = _shape(int(said["NDims"]), sizes, limits)
     if len(steps) != 3 or not (np.isfinite(steps) & (steps > 0)).all():
         raise InputRefused(f"the spacing must be positive, the header gives {steps.tolist()}")
     lps_to_ras = np.diag([-1.0, -1.0, 1.0])
@@ -463,8 +521,11 @@ def _meta_geometry(path: Path, said: dict[str, str]) -> Geometry:
 def _meta_fields(path: Path) -> dict[str, str]:
     """The lines of the header, up to the one that says where the values are."""
     said: dict[str, str] = {}
-    with path.open("rb") as stream:
-        text = stream.read(_MOST_META_HEADER_BYTES)
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(_MOST_META_HEADER_BYTES)
+    except OSError as error:
+        raise UnreadableInput("the volume file cannot be read; copy it again") from error
     for line in text.split(b"\n"):
         name, mark, value = line.decode(errors="replace").partition("=")
         if not mark:
@@ -476,7 +537,7 @@ def _meta_fields(path: Path) -> dict[str, str]:
 
 
 def _check_meta_kind(path: Path, said: dict[str, str]) -> None:
-    if not said.get("NDims", "").isdigit() or said.get("ObjectType", "Image") != "Image":
+    if not said.get("NDims", "").isdecimal() or said.get("ObjectType", "Image") != "Image":
         raise UnreadableInput("the file is not a MetaImage image")
     channels = said.get("ElementNumberOfChannels", "1")
     if channels != "1" or said.get("ElementType") not in _META_TYPES:
@@ -491,23 +552,29 @@ def _check_meta_kind(path: Path, said: dict[str, str]) -> None:
             "needed"
         )
     values = said["ElementDataFile"]
-    if values.upper() != "LOCAL" and (Path(values).name != values or values in ("LIST", "..")):
+    is_name = Path(values).name == values and len(values) <= _LONGEST_NAME
+    if values.upper() != "LOCAL" and (not is_name or values in ("LIST", "..")):
         raise InputRefused(
             "the MetaImage header names its values by a path or a list; a file beside it is needed"
         )
-    if values.upper() != "LOCAL" and not (path.parent / values).is_file():
+    if values.upper() != "LOCAL" and not _is_file(path.parent / values):
         raise UnreadableInput("the file of values that the MetaImage header names is missing")
 
 
-def _shape(num_axes: int, sizes: list[int]) -> tuple[int, int, int]:
+def _shape(num_axes: int, sizes: list[int], limits: Limits) -> tuple[int, int, int]:
     """(slice, row, column)."""
     if num_axes != 3 or len(sizes) != 3:
         raise InputRefused(
             f"the file has {num_axes} dimensions, 3 are needed; save one volume a file"
         )
     columns, rows, slices = sizes
-    if min(sizes) < 1 or slices * rows * columns > MOST_VOXELS:
-        raise InputRefused(f"a volume of {columns} x {rows} x {slices} voxels is not accepted")
+    is_flat = min(columns, rows) < _LEAST_ROWS_COLUMNS or slices < 1
+    if is_flat or slices * rows * columns > limits.volume_voxels:
+        raise InputRefused(
+            f"a volume of {columns} x {rows} x {slices} voxels is not accepted; slices of at least "
+            f"{_LEAST_ROWS_COLUMNS} rows and columns and up to {limits.volume_voxels} voxels are "
+            "(limit volume_voxels)"
+        )
     return slices, rows, columns
 
 

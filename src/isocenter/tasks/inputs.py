@@ -13,6 +13,7 @@ import numpy as np
 
 from isocenter.core.errors import InputRefused, SeriesChoiceNeeded
 from isocenter.core.files import named_path
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.core.volume import SliceSource, Volume, digest_of_slices
 from isocenter.image.volume_files import VOLUME_ENDINGS, volume_ending
 from isocenter.tasks.task import Reads
@@ -59,6 +60,7 @@ def open_inputs(
     *,
     series: Mapping[str, str],
     largest_run: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[Opened, ...]:
     """Open what was given, in the order in which the task names it.
 
@@ -77,7 +79,7 @@ def open_inputs(
                 raise InputRefused(f"{each.name} is missing: {each.what}")
             continue
         try:
-            opened.append(_open(each, scan, series.get(each.name), largest_run))
+            opened.append(_open(each, scan, series.get(each.name), largest_run, limits))
         except (InputRefused, SeriesChoiceNeeded) as error:
             if len(reads) > 1:
                 error.add_note(each.name)
@@ -95,9 +97,11 @@ def source_digest(opened: Sequence[Opened]) -> str:
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
-def _open(reads: Reads, scan: Input, series: str | None, largest_run: bool) -> Opened:
+def _open(
+    reads: Reads, scan: Input, series: str | None, largest_run: bool, limits: Limits
+) -> Opened:
     if isinstance(scan, str | Path):
-        opened = _open_path(reads, scan, series, largest_run)
+        opened = _open_path(reads, scan, series, largest_run, limits)
     elif isinstance(scan, Volume):
         opened = Opened(name=reads.name, source=scan.slices(), ending=DEFAULT_ENDING)
     elif _is_source(scan):
@@ -114,12 +118,14 @@ def _open(reads: Reads, scan: Input, series: str | None, largest_run: bool) -> O
     return opened
 
 
-def _open_path(reads: Reads, path: str | Path, series: str | None, largest_run: bool) -> Opened:
+def _open_path(
+    reads: Reads, path: str | Path, series: str | None, largest_run: bool, limits: Limits
+) -> Opened:
     path = named_path(path)
     if (ending := volume_ending(path)) and not path.is_dir():
         from isocenter.datasets.open_scan import open_scan
 
-        volume = open_scan(path, assumed_unit=reads.unit, series=series)
+        volume = open_scan(path, assumed_unit=reads.unit, series=series, limits=limits)
         return Opened(name=reads.name, source=volume, ending=ending)
     from isocenter.dicom.reading.open import is_read, open_series
 
@@ -129,7 +135,7 @@ def _open_path(reads: Reads, path: str | Path, series: str | None, largest_run: 
             f"({', '.join(VOLUME_ENDINGS)})"
         )
     run: Run = "largest" if largest_run else "all"
-    source = open_series(path, modality=reads.modality, series=series, run=run)
+    source = open_series(path, modality=reads.modality, series=series, run=run, limits=limits)
     return Opened(name=reads.name, source=source, ending="")
 
 

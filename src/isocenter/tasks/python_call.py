@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
 
+from isocenter.core.limits import DEFAULT_LIMITS
 from isocenter.tasks.map_forms import has_maps
 from isocenter.tasks.settings import check_names, facts_of, settings_from
 from isocenter.tasks.task import Task
@@ -21,6 +22,10 @@ _COMMON = {
     "maps": ("parametric", 'how maps are written as DICOM: "parametric", "images" or "both"'),
     "color_map": (False, "write maps in color over the image too"),
     "private": (False, "make folders and files for their owner alone (0700 and 0600)"),
+    "limits": (
+        DEFAULT_LIMITS,
+        "what a file and a folder may cost before they are refused; see Limits",
+    ),
     "progress": (None, "called after every slice with how many are done, of how many"),
 }
 
@@ -52,7 +57,7 @@ def common_options(task: Task[Any, Any]) -> tuple[str, ...]:
     """Options that do not change a pixel's meaning and that this task has a use for."""
     useless = set()
     if not task.reads:
-        useless |= {"series", "largest_run"}
+        useless |= {"series", "largest_run", "limits"}
     if task.load_model is None:
         useless |= {"model", "device"}
     if task.judge is None:

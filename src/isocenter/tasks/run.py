@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused
 from isocenter.core.files import make_private, named_path, writing_to
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.core.outputs import MapImages, SeriesOutput, WrittenOutput
 from isocenter.core.progress import Progress, silent
 from isocenter.core.record import RunRecord
@@ -107,6 +108,7 @@ def run(
     private: bool = False,
     maps: str = PARAMETRIC,
     color_map: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> RunResult:
     """Do a task: read, check, compute, write.
@@ -130,6 +132,7 @@ def run(
             defaults.
         maps: how maps are written as DICOM: "parametric", "images" (16 bits) or "both".
         color_map: write them in color over the image too.
+        limits: what a file and a folder may cost before they are refused.
         progress: called after every slice.
 
     Raises:
@@ -142,7 +145,11 @@ def run(
     settings = task.settings() if settings is None else settings
     final = named_path(output).resolve()
     opened = open_inputs(
-        task.reads, _by_name(task, inputs), series=_by_name(task, series), largest_run=largest_run
+        task.reads,
+        _by_name(task, inputs),
+        series=_by_name(task, series),
+        largest_run=largest_run,
+        limits=limits,
     )
     ending = _ending(opened, dicom=dicom)
     if not ending:
@@ -155,6 +162,8 @@ def run(
         settings=settings,
         model=_loaded(task, model, device),
     )
+    if task.judge_header:
+        refuse_unsuitable(task.judge_header(case), force=force)
     suitability = task.judge(case) if task.judge else Suitability()
     refuse_unsuitable(suitability, force=force)
     work = task.start(case, suitability)

@@ -165,6 +165,7 @@ class Task(Generic[S, M]):
         outputs: what it writes, each into a folder of its own.
         start: says what will be done with an accepted case.
         reads: scans in the order of the arguments; none for a task that makes images from nothing.
+        judge_header: what headers alone tell against the scans, before a pixel is decoded.
         judge: measures the scans; a finding that does not fit refuses them, unless forced. None
             accepts every scan of the right modality and unit.
         load_model: loads a model folder, or the shipped weights for None, onto a device; None for a
@@ -178,5 +179,6 @@ class Task(Generic[S, M]):
     outputs: tuple[Output, ...]
     start: Callable[[Case[S, M], Suitability], Work[S]]
     reads: tuple[Reads, ...] = ()
+    judge_header: Callable[[Case[S, M]], Suitability] | None = None
     judge: Callable[[Case[S, M]], Suitability] | None = None
     load_model: Callable[[Path | None, str], M] | None = field(default=None)

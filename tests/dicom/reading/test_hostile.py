@@ -5,6 +5,7 @@ Mutations come from seeds, so a failure names the variant that makes it again.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import struct
@@ -16,17 +17,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
+    RLELossless,
+    RTStructureSetStorage,
 )
 
-from isocenter.core.errors import IsocenterError, UnreadableInput
+from isocenter.core.errors import IsocenterError, UnreadableInput, UnsuitableScan
+from isocenter.core.inflating import InflatedStream
+from isocenter.core.limits import Limits
 from isocenter.dicom.decoding import decode as decoding
-from isocenter.dicom.decoding import parsing
 from isocenter.dicom.decoding.decode import FrameDecoder
+from isocenter.dicom.decoding.parsing import open_stream
 from isocenter.dicom.reading.open import find_series, open_ct_series
 
 NUM_VARIANTS = 200
@@ -164,27 +171,56 @@ def test_deep_sequences(write_classic_ct: Any, depth: Any) -> None:
     assert read_fully(scan.files[0]) in ("read", "UnreadableInput")
 
 
-def test_deflated_bomb_is_refused(write_classic_ct: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(parsing, "MAX_INFLATED_BYTES", 2**20)
+def test_deflated_bomb_is_inflated_no_further_than_its_header(
+    write_classic_ct: Any, monkeypatch: Any
+) -> None:
+    inflated = []
+    reached = InflatedStream.inflate_to
+
+    def watched(stream: InflatedStream, place: int) -> int:
+        inflated.append(reached(stream, place))
+        return inflated[-1]
+
+    monkeypatch.setattr(InflatedStream, "inflate_to", watched)
     scan = write_classic_ct(shape=(1, 8, 8), transfer_syntax=DeflatedExplicitVRLittleEndian)
     data = scan.files[0].read_bytes()
     start = _elements_start(data)
     deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    bomb = deflater.compress(bytes(2**23)) + deflater.flush()
+    bomb = deflater.compress(bytes(2**26)) + deflater.flush()
     scan.files[0].write_bytes(data[:start] + bomb)
-    with pytest.raises(UnreadableInput, match="grows beyond 1 MiB"):
+    with pytest.raises(UnreadableInput, match="more than 100000 elements"):
         open_ct_series(scan.folder)
+    assert 0 < max(inflated) < 2**22
 
 
-def test_endless_header_is_refused(write_classic_ct: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(parsing, "MAX_READS", 1000)
+def test_deflated_pixels_are_inflated_as_far_as_the_header_declares_them(
+    write_classic_ct: Any,
+) -> None:
+    scan = write_classic_ct(shape=(1, 8, 8), transfer_syntax=DeflatedExplicitVRLittleEndian)
+    data = scan.files[0].read_bytes()
+    start = _elements_start(data)
+    header = zlib.decompress(data[start:], -zlib.MAX_WBITS)[: -8 * 8 * 2]
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    length = struct.pack("<L", 2**26)
+    bomb = deflater.compress(header[:-4] + length + bytes(2**26)) + deflater.flush()
+    scan.files[0].write_bytes(data[:start] + bomb)
+    series = open_ct_series(scan.folder)
+    assert (series.stored(0) == 0).all()
+    stream, _ = open_stream(scan.files[0])
+    with stream:
+        assert stream.seek(0, io.SEEK_END) > 2**26
+    with pytest.raises(UnreadableInput, match="limit inflated_bytes"):
+        open_ct_series(scan.folder, limits=Limits(inflated_bytes=1000))
+
+
+def test_endless_header_is_refused(write_classic_ct: Any) -> None:
     scan = write_classic_ct(shape=(1, 8, 8))
     data = scan.files[0].read_bytes()
     start = _elements_start(data)
     empty = struct.pack("<HH2sH", 0x0008, 0x0050, b"SH", 0)
     scan.files[0].write_bytes(data[:start] + empty * 2000 + data[start:])
-    with pytest.raises(UnreadableInput, match="larger than any real one"):
-        open_ct_series(scan.folder)
+    with pytest.raises(UnreadableInput, match="more than 1000 elements"):
+        open_ct_series(scan.folder, limits=Limits(elements=1000))
 
 
 def codestream(write_classic_ct: Any, syntax: Any) -> bytes:
@@ -226,7 +262,7 @@ def test_codestream_of_another_size_never_reaches_a_codec(
 
 def test_worker_that_hangs_or_dies_is_replaced(write_classic_ct: Any, monkeypatch: Any) -> None:
     frame = codestream(write_classic_ct, JPEG2000Lossless)
-    decoder = FrameDecoder(time_limit_s=120)
+    decoder = FrameDecoder()
     try:
         whole = decoder.decode(frame, transfer_syntax=JPEG2000Lossless, **FRAME)
         process = decoder._process
@@ -237,10 +273,9 @@ def test_worker_that_hangs_or_dies_is_replaced(write_classic_ct: Any, monkeypatc
         np.testing.assert_array_equal(again, whole)
         assert decoder._process is not None
         os.kill(decoder._process.pid, signal.SIGSTOP)  # it hangs
-        decoder._time_limit_s = 0.2
+        short = Limits(decoding_seconds=0.1)
         with pytest.raises(UnreadableInput, match="cannot be decoded"):
-            decoder.decode(frame, transfer_syntax=JPEG2000Lossless, **FRAME)
-        decoder._time_limit_s = 120
+            decoder.decode(frame, transfer_syntax=JPEG2000Lossless, limits=short, **FRAME)
         again = decoder.decode(frame, transfer_syntax=JPEG2000Lossless, **FRAME)
         np.testing.assert_array_equal(again, whole)
     finally:
@@ -253,7 +288,89 @@ def test_limits_work_without_the_resource_module(monkeypatch: Any) -> None:
     from isocenter.dicom.decoding import worker as decoding_worker
 
     monkeypatch.setitem(sys.modules, "resource", None)
-    decoding_worker._limit_resources()
+    decoding_worker.limit_memory(2**30)
+    decoding_worker.limit_processor(1.0)
+
+
+def test_the_worker_gets_the_limits_of_each_call(write_classic_ct: Any) -> None:
+    resource = pytest.importorskip("resource")
+    frame = codestream(write_classic_ct, RLELossless)
+    decoder = FrameDecoder()
+    try:
+        for memory, seconds in ((2**31, 7.0), (2**31 + 2**20, 9.0)):
+            limits = Limits(decoding_memory_bytes=memory, decoding_seconds=seconds)
+            decoder.decode(frame, transfer_syntax=RLELossless, limits=limits, **FRAME)
+            assert decoder._process is not None
+            pid = decoder._process.pid
+            assert resource.prlimit(pid, resource.RLIMIT_AS)[0] == memory
+            assert seconds <= resource.prlimit(pid, resource.RLIMIT_CPU)[0] < 60
+        too_little = Limits(decoding_memory_bytes=2**20)
+        with pytest.raises(UnreadableInput, match="cannot be decoded"):
+            decoder.decode(frame, transfer_syntax=RLELossless, limits=too_little, **FRAME)
+    finally:
+        decoder.close()
+
+
+def test_a_frame_shorter_than_its_size_allows_is_refused_before_decoding(
+    write_classic_ct: Any, monkeypatch: Any
+) -> None:
+    decoded = []
+    monkeypatch.setattr(FrameDecoder, "decode", lambda *_, **__: decoded.append(1))
+
+    def larger(dataset: Any, _: int) -> None:
+        dataset.Rows = dataset.Columns = 4000
+
+    scan = write_classic_ct(shape=(1, 40, 36), transfer_syntax=RLELossless, edit=larger)
+    with pytest.raises(UnreadableInput, match="has at least 500064"):
+        open_ct_series(scan.folder)
+    assert not decoded
+
+
+@pytest.mark.parametrize("wrong", [{"Rows": 8192, "Columns": 8192}, {"Rows": 65535}, {"Rows": 1}])
+def test_a_matrix_that_is_no_image_is_refused_by_the_header(
+    write_classic_ct: Any, monkeypatch: Any, wrong: Any
+) -> None:
+    decoded = []
+    monkeypatch.setattr(FrameDecoder, "decode", lambda *_, **__: decoded.append(1))
+
+    def edit(dataset: Any, _: int) -> None:
+        for keyword, value in wrong.items():
+            setattr(dataset, keyword, value)
+
+    scan = write_classic_ct(shape=(1, 40, 300), transfer_syntax=RLELossless, edit=edit)
+    with pytest.raises(UnreadableInput, match="limits frames and frame_pixels"):
+        open_ct_series(scan.folder)
+    assert not decoded
+
+
+def test_files_of_other_kinds_are_not_walked_behind_what_is_read_of_them(
+    write_classic_ct: Any,
+) -> None:
+    """A structure set may hold 100,000 items; beside a CT it must not count as damaged."""
+    scan = write_classic_ct(shape=(3, 40, 36))
+    other = write_classic_ct(folder=scan.folder / "other", seed=9, shape=(1, 8, 8))
+    dataset = dcmread(other.files[0])
+    dataset.SOPClassUID = RTStructureSetStorage
+    dataset.file_meta.MediaStorageSOPClassUID = RTStructureSetStorage
+    dataset.Modality = "RTSTRUCT"
+    del dataset.PixelData
+    dataset.ROIContourSequence = [Dataset() for _ in range(30)]
+    dataset.save_as(scan.folder / "structures.dcm")
+    limits = Limits(items=10)
+    other.files[0].unlink()
+    assert len(open_ct_series(scan.folder, limits=limits)) == 3
+    with pytest.raises(UnsuitableScan, match="not a CT"):
+        open_ct_series(scan.folder / "structures.dcm", limits=limits)
+
+
+def test_more_files_than_allowed_are_refused(write_classic_ct: Any) -> None:
+    scan = write_classic_ct(shape=(3, 8, 8))
+    with pytest.raises(UnreadableInput, match="limit files"):
+        open_ct_series(scan.folder, limits=Limits(files=2))
+    with pytest.raises(UnreadableInput, match="limit file_bytes"):
+        open_ct_series(scan.files[0], limits=Limits(file_bytes=200))
+    with pytest.raises(UnreadableInput, match="limit volume_voxels"):
+        open_ct_series(scan.folder, limits=Limits(volume_voxels=100)).to_volume()
 
 
 def test_answers_of_the_worker_are_not_trusted(monkeypatch: Any, write_classic_ct: Any) -> None:

@@ -121,7 +121,7 @@ def test_one_of_many_frames_is_read_alone(write_enhanced_ct: Any, monkeypatch: A
 
     monkeypatch.setattr(
         "isocenter.dicom.reading.series.open_stream",
-        lambda path: (Counting(path), "1.2.840.10008.1.2.1"),
+        lambda path, _: (Counting(path), "1.2.840.10008.1.2.1"),
     )
     np.testing.assert_array_equal(series.stored(17), scan.stored[17])
     assert read == [40 * 36 * 2]

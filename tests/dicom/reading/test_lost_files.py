@@ -17,7 +17,7 @@ from pydicom.uid import generate_uid
 
 import isocenter
 from isocenter.core.errors import UnreadableInput, UnsuitableScan
-from isocenter.dicom.reading import listing
+from isocenter.core.limits import Limits
 from isocenter.dicom.reading.lost_files import shapes_of_name
 from isocenter.dicom.reading.open import find_series, open_ct_series
 
@@ -294,10 +294,9 @@ class TestInputsThatCannotBeOpened:
         with pytest.raises(UnreadableInput, match="neither a file nor a folder"):
             open_ct_series(tmp_path / "pipe")
 
-    def test_too_many_files(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(listing, "MAX_FILES", 4)
+    def test_too_many_files(self, write: Write) -> None:
         with pytest.raises(UnreadableInput, match="more than 4 files"):
-            open_ct_series(write().folder)
+            open_ct_series(write().folder, limits=Limits(files=4))
 
 
 @contextmanager

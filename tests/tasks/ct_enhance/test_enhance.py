@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from isocenter.core.errors import OutputRefused, UnsuitableScan
-from isocenter.dicom.reading.open import read_volume
+from isocenter.dicom.reading.open import ImageSeries, read_volume
 from isocenter.dicom.writing.parametric_map import ParametricMapWriter
 from isocenter.image.volume_files import read_volume_file, write_volume_file
 from isocenter.tasks import run as run_module
@@ -187,6 +187,29 @@ def test_a_scan_outside_the_range_leaves_nothing(
         enhance(trunk_on_disk(tmp_path / "in"), tmp_path / "out", model=model)
     assert refusal.value.reason == "pixel_spacing"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+def test_what_the_header_tells_is_refused_before_a_pixel_is_decoded(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    whole = ImageSeries.stored
+
+    def watched(series: ImageSeries, index: int) -> NDArray:
+        decoded.append(index)
+        return whole(series, index)
+
+    monkeypatch.setattr(ImageSeries, "stored", watched)
+    scan = trunk_on_disk(tmp_path / "scan")
+    narrow = doubles.Accepted(pixel_spacing_mm=(0.5, 1.0))
+    with pytest.raises(UnsuitableScan, match=r"measured 3\.500 mm") as info:
+        enhance(scan, tmp_path / "out", model=doubles.ModelDouble(accepted=narrow))
+    assert info.value.can_be_forced
+    assert not decoded
+    quiet = doubles.Accepted(noise_hu=(500.0, 900.0))
+    with pytest.raises(UnsuitableScan, match="Noise in the quietest"):
+        enhance(scan, tmp_path / "out", model=doubles.ModelDouble(accepted=quiet))
+    assert decoded
 
 
 def test_force_writes_the_warning_everywhere(

@@ -1,25 +1,27 @@
 """Parse one DICOM file of unknown origin: bounded reads, no warnings, every failure in words.
 
-Headers are read by pydicom, which trusts what a file declares. Here a file may declare anything:
-values longer than the file, deflated bombs, deep or endless sequences.
+Headers are read by pydicom, which trusts what a file declares. A file may declare anything: values
+longer than the file, deflated bombs, deep or endless sequences. So pydicom is given only the bytes
+of elements that are wanted, after ``scanning`` has walked through them within limits.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+import os
 import struct
 import threading
 import warnings
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from pydicom import config, dcmread
-from pydicom.dataset import FileDataset
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -29,11 +31,16 @@ from pydicom.uid import (
 )
 
 from isocenter.core.errors import IsocenterError, UnreadableInput
-
-MAX_ELEMENT_BYTES = 64 * 2**20
-MAX_INFLATED_BYTES = 512 * 2**20
-MAX_READS = 6_000_000  # an Enhanced CT of 2,000 frames needs about 500,000
-UNDEFINED_LENGTH = 0xFFFFFFFF
+from isocenter.core.inflating import RAW, InflatedStream
+from isocenter.core.limits import DEFAULT_LIMITS, Limits, in_bytes
+from isocenter.dicom.decoding.scanning import (
+    PIXEL_DATA,
+    FileMeta,
+    Header,
+    Stream,
+    file_meta,
+    scan_header,
+)
 
 _quiet_lock = threading.RLock()
 
@@ -76,33 +83,6 @@ def registered_name(uid: str) -> str:
     """The standard's name of a UID, "" for others; never text from a file."""
     name = UID(uid, validation_mode=config.IGNORE).name
     return "" if name == uid else name
-
-
-class BoundedReader:
-    """The part of a binary file that pydicom uses, with limits on size and number of reads."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.size = file.seek(0, io.SEEK_END)
-        self._reads_left = MAX_READS
-        file.seek(0)
-
-    def read(self, count: int = -1) -> bytes:
-        self._reads_left -= 1
-        left = max(0, self.size - self._file.tell())
-        count = left if count is None or count < 0 else min(count, left)
-        if count > MAX_ELEMENT_BYTES or self._reads_left < 0:
-            raise UnreadableInput("a header is larger than any real one; the file may be damaged")
-        return self._file.read(count)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def close(self) -> None:
-        self._file.close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,118 +130,127 @@ def _starts_without_preamble(start: bytes) -> bool:
     return group in (2, 8) and element <= 0x0018 and (start[4:6].isalpha() or start[6:8] == b"\0\0")
 
 
-def open_stream(path: Path) -> tuple[BinaryIO, str]:
+def open_stream(path: Path, limits: Limits = DEFAULT_LIMITS) -> tuple[Stream, str]:
     """Open a file for reading, inflated where it is deflated; with its transfer syntax or "".
 
+    Reading raises :class:`UnreadableInput` where deflated data are damaged or grow beyond
+    ``limits``.
+
     Raises:
-        UnreadableInput: deflated data are damaged or grow beyond ``MAX_INFLATED_BYTES``.
+        UnreadableInput: the file is larger than ``limits`` allow.
     """
+    stream, meta = _opened(path, limits)
+    return stream, meta.transfer_syntax
+
+
+def _opened(path: Path, limits: Limits) -> tuple[Stream, FileMeta]:
+    """A stream, inflated where needed, and what its own file meta says."""
     file = path.open("rb")
     try:
-        transfer_syntax, dataset_start = _file_meta(file)
-        if transfer_syntax != DeflatedExplicitVRLittleEndian:
-            file.seek(0)
-            return file, transfer_syntax
-        file.seek(dataset_start)
-        inflated = _inflate(file)
+        if os.fstat(file.fileno()).st_size > limits.file_bytes:
+            raise UnreadableInput(
+                f"a file is larger than {in_bytes(limits.file_bytes)} (limit file_bytes)"
+            )
+        meta = file_meta(file)
+        if meta.transfer_syntax != DeflatedExplicitVRLittleEndian:
+            return file, meta
     except BaseException:
         file.close()
         raise
     file.close()
-    return inflated, transfer_syntax
+    start = _explicit_meta()
+    stream = InflatedStream(
+        path,
+        form=RAW,
+        offset=meta.end,
+        most_bytes=limits.inflated_bytes,
+        start=start,
+        advice="; store it uncompressed first, for example with dcmconv +te (limit inflated_bytes)",
+    )
+    return stream, replace(meta, end=len(start))
 
 
-def _file_meta(file: BinaryIO) -> tuple[str, int]:
-    """Transfer syntax and the place where the data set starts."""
-    start = file.read(132)
-    if start[128:] != b"DICM":
-        file.seek(0)
-    transfer_syntax = ""
-    while len(head := file.read(8)) == 8:
-        group, element, vr, length = struct.unpack("<HH2sH", head)
-        if group != 2:
-            return transfer_syntax, file.tell() - 8
-        if vr in (b"OB", b"OW", b"SQ", b"UN", b"UT"):
-            length = int.from_bytes(file.read(4), "little")
-        value = file.read(min(length, 1024))
-        file.seek(length - len(value), io.SEEK_CUR)
-        if element == 0x0010:
-            transfer_syntax = value.rstrip(b"\0 ").decode("ascii", "replace")
-    return transfer_syntax, file.tell()
-
-
-def _inflate(file: BinaryIO) -> BinaryIO:
-    """The rest of a file, inflated, behind a new file meta that says Explicit VR Little Endian."""
+def _explicit_meta() -> bytes:
+    """A new file meta that says Explicit VR Little Endian, to stand before inflated data."""
     uid = ExplicitVRLittleEndian.encode() + b"\0"
-    result = io.BytesIO()
-    result.write(b"\0" * 128 + b"DICM")
-    result.write(struct.pack("<HH2sH", 0x0002, 0x0010, b"UI", len(uid)) + uid)
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    while (chunk := file.read(2**16)) and not inflater.eof:
-        while chunk:
-            result.write(inflater.decompress(chunk, 2**20))
-            chunk = inflater.unconsumed_tail
-            if result.tell() > MAX_INFLATED_BYTES:
-                raise UnreadableInput(
-                    f"a deflated file grows beyond {MAX_INFLATED_BYTES // 2**20} MiB; "
-                    "store it uncompressed first, for example with dcmconv +te"
-                )
-    result.write(inflater.flush())
-    result.seek(0)
-    return result
+    head = struct.pack("<HH2sH", 0x0002, 0x0010, b"UI", len(uid))
+    return b"\0" * 128 + b"DICM" + head + uid
 
 
 def parse_file(
-    path: Path, *, keywords: Sequence[str] | None = None, what: str = "the file"
+    path: Path,
+    *,
+    keywords: Sequence[str] | None = None,
+    sop_classes: Collection[str] | None = None,
+    what: str = "the file",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> ParsedFile:
     """Read a header, all of it or only some elements of its top level.
 
     Args:
         path: any file.
-        keywords: DICOM keywords to keep; sequences among them are kept whole.
+        keywords: DICOM keywords to keep; sequences among them are kept whole. Without them, all
+            public elements.
+        sop_classes: where given, of files of other kinds no more than group 0028 is read.
         what: how messages name the file.
+        limits: what it may cost.
 
     Raises:
-        UnreadableInput: not DICOM, damaged or unreadable.
+        UnreadableInput: not DICOM, damaged or unreadable, or beyond the limits.
     """
     with refusing(f"{what} cannot be read as DICOM; it is damaged, truncated or of another kind"):
-        stream, transfer_syntax = open_stream(path)
+        stream, meta = _opened(path, limits)
         with stream:
-            reader = BoundedReader(stream)
-            dataset = dcmread(
-                cast(BinaryIO, reader),
-                stop_before_pixels=True,
-                force=True,
-                specific_tags=list(keywords) if keywords else None,
+            header = scan_header(
+                stream,
+                start=meta.end,
+                transfer_syntax=meta.transfer_syntax,
+                limits=limits,
+                tags=None if keywords is None else _tags(tuple(keywords)),
+                sop_classes=sop_classes,
             )
-            dataset.buffer = None  # let go of the file, so that the header can be copied
-            implicit, little_endian = dataset.original_encoding
-            pixels = _pixel_element(stream, bool(implicit), bool(little_endian))
-            table = dataset.get("ExtendedOffsetTable")
-            if pixels is not None and isinstance(table, bytes):
-                pixels = replace(pixels, frame_table=table)
-            if not transfer_syntax:
-                transfer_syntax = _guessed_syntax(bool(implicit), bool(little_endian))
-            return ParsedFile(dataset=dataset, transfer_syntax=transfer_syntax, pixels=pixels)
+            dataset = dcmread(io.BytesIO(_bytes_of(stream, meta, header)), force=True)
+        dataset.buffer = None  # let go of the bytes, so that the header can be copied
+        return ParsedFile(
+            dataset=dataset,
+            transfer_syntax=meta.transfer_syntax or _guessed_syntax(header),
+            pixels=_pixel_element(header, dataset),
+        )
 
 
-def _guessed_syntax(implicit: bool, little_endian: bool) -> str:
-    if implicit:
+@cache
+def _tags(keywords: tuple[str, ...]) -> frozenset[int]:
+    tags = {tag_for_keyword(keyword) for keyword in ("SpecificCharacterSet", *keywords)}
+    return frozenset(tag for tag in tags if tag is not None)
+
+
+def _bytes_of(stream: Stream, meta: FileMeta, header: Header) -> bytes:
+    """The file meta, and the elements that are wanted, one behind the other."""
+    stream.seek(0)
+    parts = [stream.read(meta.end)]
+    for element in header.elements:
+        assert element.end is not None
+        stream.seek(element.start)
+        parts.append(stream.read(element.end - element.start))
+    return b"".join(parts)
+
+
+def _guessed_syntax(header: Header) -> str:
+    if header.implicit:
         return ImplicitVRLittleEndian
-    return ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
+    return ExplicitVRLittleEndian if header.little_endian else ExplicitVRBigEndian
 
 
-def _pixel_element(stream: BinaryIO, implicit: bool, little_endian: bool) -> PixelElement | None:
-    """Pixel Data at the present place of the stream, None where something else is there."""
-    head = stream.read(8)
-    order = "<" if little_endian else ">"
-    if len(head) < 8 or struct.unpack(order + "HH", head[:4]) != (0x7FE0, 0x0010):
+def _pixel_element(header: Header, dataset: Dataset) -> PixelElement | None:
+    """Where Pixel Data is, None where there is none or they are numbers of another kind."""
+    found = header.pixels
+    if found is None or found.tag != PIXEL_DATA:
         return None
-    vr = "" if implicit else head[4:6].decode("ascii", "replace")
-    length_bytes = head[4:8] if implicit else stream.read(4)
-    if len(length_bytes) < 4:
-        return None
-    (num_bytes,) = struct.unpack(order + "L", length_bytes)
+    table = dataset.get("ExtendedOffsetTable")
     return PixelElement(
-        offset=stream.tell(), num_bytes=num_bytes, vr=vr, little_endian=little_endian
+        offset=found.value,
+        num_bytes=found.length,
+        vr=found.vr,
+        little_endian=header.little_endian,
+        frame_table=table if isinstance(table, bytes) else b"",
     )

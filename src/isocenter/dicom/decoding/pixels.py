@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import struct
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +15,11 @@ from pydicom.uid import (
 )
 
 from isocenter.core.errors import UnreadableInput, UnsuitableScan
-from isocenter.dicom.decoding.decode import COMPRESSED_SYNTAXES, frame_decoder
-from isocenter.dicom.decoding.parsing import UNDEFINED_LENGTH, PixelElement, registered_name
+from isocenter.core.inflating import size_up_to
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
+from isocenter.dicom.decoding.decode import COMPRESSED_SYNTAXES, frame_decoder, least_frame_bytes
+from isocenter.dicom.decoding.parsing import PixelElement, registered_name
+from isocenter.dicom.decoding.scanning import UNDEFINED_LENGTH, Stream
 
 NATIVE_SYNTAXES = frozenset(
     {
@@ -28,9 +29,8 @@ NATIVE_SYNTAXES = frozenset(
         DeflatedExplicitVRLittleEndian,
     }
 )
-MAX_ROWS_COLUMNS = 8192
-MAX_FRAMES = 20_000
 MAX_FRAGMENTS = 200_000
+LEAST_ROWS_COLUMNS = 2
 
 Span = tuple[int, int]
 """Offset and number of bytes in a stream."""
@@ -72,20 +72,22 @@ class PixelFormat:
     def is_compressed(self) -> bool:
         return self.transfer_syntax in COMPRESSED_SYNTAXES
 
-    def check(self) -> None:
-        """Refuse what cannot be decoded, or not within reasonable memory.
+    def check(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        """Refuse what cannot be decoded, or not within the limits.
 
         Raises:
             UnreadableInput: impossible numbers.
             UnsuitableScan: a valid but unsupported transfer syntax or bit depth.
         """
         self._check_syntax()
-        sizes_fit = 1 <= self.rows <= MAX_ROWS_COLUMNS and 1 <= self.columns <= MAX_ROWS_COLUMNS
-        if not (sizes_fit and 1 <= self.num_frames <= MAX_FRAMES):
+        size_fits = min(self.rows, self.columns) >= LEAST_ROWS_COLUMNS
+        size_fits = size_fits and self.rows * self.columns <= limits.frame_pixels
+        if not (size_fits and 1 <= self.num_frames <= limits.frames):
             raise UnreadableInput(
                 f"an image declares {self.num_frames} frames of {self.rows} x {self.columns} "
-                f"pixels; 1 to {MAX_FRAMES} frames of at most {MAX_ROWS_COLUMNS} x "
-                f"{MAX_ROWS_COLUMNS} are accepted; the file may be damaged"
+                f"pixels; 1 to {limits.frames} frames of at least {LEAST_ROWS_COLUMNS} rows and "
+                f"columns and at most {limits.frame_pixels} pixels are accepted (limits frames and "
+                "frame_pixels); the file may be damaged"
             )
         bits_fit = 1 <= self.bits_stored <= self.high_bit + 1 <= self.bits_allocated
         if self.bits_allocated not in (8, 16, 32) or not bits_fit:
@@ -138,7 +140,7 @@ class PixelLayout:
 
     frames: tuple[tuple[Span, ...], ...]
 
-    def read(self, stream: BinaryIO, frame_number: int) -> bytes:
+    def read(self, stream: Stream, frame_number: int) -> bytes:
         """The bytes of one frame, compressed or not."""
         parts = []
         for offset, count in self.frames[frame_number]:
@@ -148,20 +150,21 @@ class PixelLayout:
 
 
 def locate_frames(
-    stream: BinaryIO, pixels: PixelElement, pixel_format: PixelFormat, *, what: str
+    stream: Stream, pixels: PixelElement, pixel_format: PixelFormat, *, what: str
 ) -> PixelLayout:
-    """Find every frame, and make sure that none is missing or cut off.
+    """Find every frame, and make sure that none is missing or cut off, without decoding any.
 
     Raises:
         UnreadableInput: truncated, or another length or encoding than declared.
     """
     if (pixels.num_bytes == UNDEFINED_LENGTH) != pixel_format.is_compressed:
         raise UnreadableInput(f"the pixels of {what} are not encoded as its header says")
-    size = stream.seek(0, io.SEEK_END)
-    stream.seek(pixels.offset)
     if pixel_format.is_compressed:
-        return _locate_compressed(stream, pixels, pixel_format, size=size, what=what)
+        layout = _locate_compressed(stream, pixels, pixel_format, what=what)
+        _check_long_enough(layout, pixel_format, what)
+        return layout
     needed = pixel_format.frame_bytes * pixel_format.num_frames
+    size = size_up_to(stream, pixels.offset + needed)
     present = min(pixels.num_bytes, size - pixels.offset)
     if present < needed:
         raise UnreadableInput(
@@ -173,10 +176,27 @@ def locate_frames(
     return PixelLayout(frames=tuple(((start, step),) for start in starts))
 
 
+def _check_long_enough(layout: PixelLayout, pixel_format: PixelFormat, what: str) -> None:
+    """Refuse frames of fewer bytes than the most even image of their size has."""
+    least = least_frame_bytes(
+        pixel_format.transfer_syntax,
+        rows=pixel_format.rows,
+        columns=pixel_format.columns,
+        bits_allocated=pixel_format.bits_allocated,
+    )
+    present = min((sum(count for _, count in frame) for frame in layout.frames), default=0)
+    if present < least:
+        raise UnreadableInput(
+            f"{what} is truncated: a compressed frame has {present} bytes, one of its size has at "
+            f"least {least}; copy or export the series again"
+        )
+
+
 def _locate_compressed(
-    stream: BinaryIO, pixels: PixelElement, pixel_format: PixelFormat, *, size: int, what: str
+    stream: Stream, pixels: PixelElement, pixel_format: PixelFormat, *, what: str
 ) -> PixelLayout:
-    table, fragments = _fragments(stream, size, what)
+    stream.seek(pixels.offset)
+    table, fragments = _fragments(stream, size_up_to(stream, 0), what)
     count = pixel_format.num_frames
     if count == 1 and fragments:
         return PixelLayout(frames=(tuple(fragments),))
@@ -192,7 +212,7 @@ def _locate_compressed(
     return PixelLayout(frames=_grouped(fragments, [base + start for start in starts], what))
 
 
-def _fragments(stream: BinaryIO, size: int, what: str) -> tuple[bytes, list[Span]]:
+def _fragments(stream: Stream, size: int, what: str) -> tuple[bytes, list[Span]]:
     """The basic offset table and the spans of all fragments."""
     items: list[Span] = []
     while len(head := stream.read(8)) == 8:
@@ -211,7 +231,7 @@ def _fragments(stream: BinaryIO, size: int, what: str) -> tuple[bytes, list[Span
     if not items:
         raise UnreadableInput(f"{what} holds no compressed pixels; it may be truncated")
     stream.seek(items[0][0])
-    return stream.read(min(items[0][1], 4 * MAX_FRAMES)), items[1:]
+    return stream.read(min(items[0][1], 8 * MAX_FRAGMENTS)), items[1:]
 
 
 def _offsets(table: bytes, width: int) -> list[int]:
@@ -236,7 +256,12 @@ def _grouped(fragments: list[Span], starts: list[int], what: str) -> tuple[tuple
 
 
 def decode_frame(
-    raw: bytes, pixel_format: PixelFormat, pixels: PixelElement, *, what: str
+    raw: bytes,
+    pixel_format: PixelFormat,
+    pixels: PixelElement,
+    *,
+    what: str,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> NDArray:
     """Bytes of one frame to stored values, (row, column).
 
@@ -253,6 +278,7 @@ def decode_frame(
             bits_stored=pixel_format.bits_stored,
             signed=pixel_format.signed,
             what=what,
+            limits=limits,
         )
         return pixel_format.to_stored(words)
     if len(raw) != pixel_format.frame_bytes:

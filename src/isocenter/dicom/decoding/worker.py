@@ -7,12 +7,13 @@ JSON and bytes on standard input and output; nothing that the worker says is eve
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import sys
+import time
 from typing import Any, BinaryIO
 
-MEMORY_LIMIT_BYTES = 4 * 2**30
 PLUGINS = {
     "1.2.840.10008.1.2.4.50": "gdcm",
     "1.2.840.10008.1.2.4.51": "gdcm",
@@ -80,15 +81,27 @@ def decode(request: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes
     return {"ok": True, "dtype": dtype.str}, array.astype(dtype, copy=False).tobytes()
 
 
-def _limit_resources() -> None:
+def limit_memory(memory_bytes: int) -> None:
+    """No more address space than this, and no core files.
+
+    Only on systems that have ``resource`` (not on Windows). Elsewhere the checks of size before a
+    frame is decoded and the parent's clock remain.
+    """
+    _set_limits({"RLIMIT_AS": memory_bytes, "RLIMIT_CORE": 0})
+
+
+def limit_processor(seconds: float) -> None:
+    """End this process once it has used so much processor time from now on."""
+    _set_limits({"RLIMIT_CPU": math.ceil(time.process_time() + seconds)})
+
+
+def _set_limits(values: dict[str, int]) -> None:
     try:
         import resource
-    except ImportError:  # not a POSIX system; the parent's time limit and size checks remain
+    except ImportError:
         return
-    for limit, value in (
-        (resource.RLIMIT_AS, MEMORY_LIMIT_BYTES),
-        (resource.RLIMIT_CORE, 0),
-    ):
+    for name, value in values.items():
+        limit = getattr(resource, name)
         _, hard = resource.getrlimit(limit)
         if hard == resource.RLIM_INFINITY or hard >= value:
             try:
@@ -106,12 +119,13 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # codecs print
-    _limit_resources()
+    limit_memory(int(sys.argv[1]))
     while True:
         try:
             request, frame = read_message(sys.stdin.buffer)
         except EOFError:
             return
+        limit_processor(request.pop("processor_seconds"))
         try:
             head, body = decode(request, frame)
         except Exception:

@@ -15,6 +15,7 @@ from isocenter.core.errors import (
     UnreadableInput,
     UnsuitableScan,
 )
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.dicom.reading.files_seen import FilesSeen
 from isocenter.dicom.reading.frames import Frame, ImageFile, read_image_file
 from isocenter.dicom.reading.listing import Listing, list_files
@@ -113,17 +114,22 @@ class FoundSeries:
 
 
 def discover(
-    path: str | Path, kind: SeriesKind, *, accept_enhanced: bool = False, run: str = "all"
+    path: str | Path,
+    kind: SeriesKind,
+    *,
+    accept_enhanced: bool = False,
+    run: str = "all",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[FoundSeries, ...]:
     """Read the headers of all DICOM files below ``path`` and judge each series as one of a kind.
 
     Raises:
         UnreadableInput: nothing there, or nothing that is DICOM.
     """
-    listing = list_files(path)
+    listing = list_files(path, limits=limits)
     if not listing.dicom:
         raise _nothing_to_read(listing, kind.name)
-    files, damaged, refusals = _read_headers(listing.dicom, kind)
+    files, damaged, refusals = _read_headers(listing.dicom, kind, limits)
     if not files:
         raise _nothing_found(refusals, len(listing.dicom))
     groups: dict[str, list[ImageFile]] = defaultdict(list)
@@ -141,13 +147,14 @@ def discover(
             num_files=listing.num_files,
             accept_enhanced=accept_enhanced,
             run=run,
+            limits=limits,
         )
         for number, group in enumerate(ordered, start=1)
     )
 
 
 def _read_headers(
-    paths: Sequence[Path], kind: SeriesKind
+    paths: Sequence[Path], kind: SeriesKind, limits: Limits
 ) -> tuple[list[ImageFile], list[Path], list[UnreadableInput]]:
     """Files of a series, files that are damaged, and how the last were refused."""
     files: list[ImageFile] = []
@@ -158,7 +165,7 @@ def _read_headers(
             continue
         what = "the file" if len(paths) == 1 else f"file {index + 1} of {len(paths)}"
         try:
-            file = read_image_file(path, kind.header, file_index=index, what=what)
+            file = read_image_file(path, kind.header, file_index=index, what=what, limits=limits)
         except UnreadableInput as refusal:
             refusals.append(refusal)
             damaged.append(path)
@@ -239,13 +246,16 @@ def _judged(
     num_files: int,
     accept_enhanced: bool,
     run: str,
+    limits: Limits,
 ) -> FoundSeries:
     refusal: InputRefused | None = None
     frames: list[Frame] = []
     kept: tuple[ImageFile, ...] = tuple(files)
     try:
         kept = tuple(_without_copies(files))
-        frames = suitable_frames(kept, kind, accept_enhanced=accept_enhanced, run=run)
+        frames = suitable_frames(
+            kept, kind, accept_enhanced=accept_enhanced, run=run, limits=limits
+        )
     except InputRefused as error:
         refusal = error
     beside = lost.beside.get(files[0].series_uid, (0, 0))

@@ -15,15 +15,16 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from isocenter.core.acquisition import Acquisition
 from isocenter.core.errors import UnreadableInput
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.dicom.decoding.parsing import (
-    UNDEFINED_LENGTH,
     ParsedFile,
     PixelElement,
     parse_file,
     refusing,
     registered_name,
 )
-from isocenter.dicom.decoding.pixels import MAX_FRAMES, PixelFormat, wrapped_padding
+from isocenter.dicom.decoding.pixels import PixelFormat, wrapped_padding
+from isocenter.dicom.decoding.scanning import UNDEFINED_LENGTH
 from isocenter.dicom.marking import is_enhanced
 from isocenter.dicom.reading.header_kind import HeaderKind
 from isocenter.dicom.reading.header_values import (
@@ -183,16 +184,29 @@ class ImageFile:
         return registered_name(self.sop_class_uid) or "unknown kind of object"
 
 
-def read_image_file(path: Path, kind: HeaderKind, *, file_index: int, what: str) -> ImageFile:
+def read_image_file(
+    path: Path,
+    kind: HeaderKind,
+    *,
+    file_index: int,
+    what: str,
+    limits: Limits = DEFAULT_LIMITS,
+) -> ImageFile:
     """Read what :class:`ImageFile` holds; frames only of files of the kind that is looked for.
 
     Raises:
-        UnreadableInput: the header cannot be parsed or holds impossible values, or the file ends
-            before its pixels do.
+        UnreadableInput: the header cannot be parsed, holds impossible values or is beyond a limit,
+            or the file ends before its pixels do.
     """
-    parsed = parse_file(path, keywords=(*KEYWORDS, *kind.keywords), what=what)
+    parsed = parse_file(
+        path,
+        keywords=(*KEYWORDS, *kind.keywords),
+        sop_classes=kind.sop_classes,
+        what=what,
+        limits=limits,
+    )
     with refusing(f"{what} has a header with impossible values; it is damaged"):
-        file = _image_file(path, parsed, kind, file_index)
+        file = _image_file(path, parsed, kind, file_index, limits)
         if file.sop_class_uid in kind.sop_classes and _is_cut_short(path, parsed):
             raise UnreadableInput(
                 f"{what} is truncated: its pixels are missing or cut off; copy or export the "
@@ -212,14 +226,18 @@ def _is_cut_short(path: Path, parsed: ParsedFile) -> bool:
     return path.stat().st_size < parsed.pixels.offset + num_bytes
 
 
-def _image_file(path: Path, parsed: ParsedFile, kind: HeaderKind, file_index: int) -> ImageFile:
+def _image_file(
+    path: Path, parsed: ParsedFile, kind: HeaderKind, file_index: int, limits: Limits
+) -> ImageFile:
     dataset = parsed.dataset
     top = present_values(dataset, (*KEYWORDS, *kind.keywords))
     sop_class = top.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
     sop_class = str(sop_class or "")
     is_read = sop_class in kind.sop_classes
     is_multiframe = sop_class in kind.multiframe_classes
-    frame_values = list(_frame_values(dataset, top, kind, is_multiframe)) if is_read else []
+    frame_values = []
+    if is_read:
+        frame_values = list(_frame_values(dataset, top, kind, is_multiframe, limits))
     sop_instance = str(top.get("SOPInstanceUID") or "")
     phantom = "YES" in (top.get("QualityControlSubject"), top.get("QualityControlImage"))
     modality = plain_text(top.get("Modality"), 16)
@@ -275,7 +293,7 @@ def _needs_no_series(sop_class: str) -> bool:
 
 
 def _frame_values(
-    dataset: Dataset, top: Values, kind: HeaderKind, is_multiframe: bool
+    dataset: Dataset, top: Values, kind: HeaderKind, is_multiframe: bool, limits: Limits
 ) -> Iterator[Values]:
     """Per frame, all values that hold for it: its own groups over shared ones over the top."""
     if not is_multiframe:
@@ -283,10 +301,10 @@ def _frame_values(
         return
     declared = integer(top.get("NumberOfFrames")) or 0
     groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    if declared != len(groups) or not 1 <= declared <= MAX_FRAMES:
+    if declared != len(groups) or not 1 <= declared <= limits.frames:
         raise UnreadableInput(
             f"a multi-frame image declares {declared} frames and describes {len(groups)}; at "
-            f"least one and at most {MAX_FRAMES} must be described"
+            f"least one and at most {limits.frames} must be described (limit frames)"
         )
     shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
     common = top | _group_values(shared[0], kind)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from isocenter.core.errors import UnreadableInput
 from isocenter.core.files import named_path
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.dicom.decoding.parsing import looks_like_dicom
-
-MAX_FILES = 200_000
 
 
 @dataclass(kw_only=True)
@@ -40,7 +39,7 @@ class Listing:
         return sum(map(len, lists))
 
 
-def list_files(path: str | Path) -> Listing:
+def list_files(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Listing:
     """Look at the beginning of every file below a path; links to folders are not followed.
 
     Raises:
@@ -61,9 +60,10 @@ def list_files(path: str | Path) -> Listing:
         raise UnreadableInput("the input is neither a file nor a folder")
     for place in _walk(top, listing.closed_folders):
         _sort_in(place, listing)
-        if listing.num_files > MAX_FILES:
+        if listing.num_files > limits.files:
             raise UnreadableInput(
-                f"the folder holds more than {MAX_FILES} files; give the folder of one study"
+                f"the folder holds more than {limits.files} files (limit files); give the folder "
+                "of one study"
             )
     return listing
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeGuard
 
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.core.volume import Volume
 from isocenter.dicom.reading.ct_rules import CT_SERIES
 from isocenter.dicom.reading.ct_series import CtSeries
@@ -29,17 +30,20 @@ def is_read(modality: str) -> TypeGuard[Modality]:
     return modality in _KINDS
 
 
-def find_series(path: str | Path, *, modality: Modality = "CT") -> list[SeriesSummary]:
+def find_series(
+    path: str | Path, *, modality: Modality = "CT", limits: Limits = DEFAULT_LIMITS
+) -> list[SeriesSummary]:
     """List all series in a file, a folder or a tree, in a fixed order, and whether each fits.
 
     Args:
         modality: what a series must be to fit.
+        limits: what a file and the folder may cost.
 
     Raises:
         UnreadableInput: there is no DICOM file.
     """
     kind, _ = _KINDS[modality]
-    return [found.summary for found in discover(path, kind)]
+    return [found.summary for found in discover(path, kind, limits=limits)]
 
 
 def open_series(
@@ -49,6 +53,7 @@ def open_series(
     series: str | None = None,
     run: Run = "all",
     accept_enhanced: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> ImageSeries:
     """Open the one series of a modality that fits, or the one that is named.
 
@@ -61,6 +66,7 @@ def open_series(
         run: "largest" takes the largest even run where slices are missing, or files beside the
             series are damaged or cannot be opened, instead of refusing.
         accept_enhanced: take a series that a model made, for evaluation.
+        limits: what a file and the folder may cost.
 
     Raises:
         UnreadableInput: nothing readable, or damaged files.
@@ -72,8 +78,15 @@ def open_series(
     if run not in ("all", "largest"):
         raise ValueError(f'run must be "all" or "largest", got {run!r}')
     kind, opened = _KINDS[modality]
-    found = choose(discover(path, kind, accept_enhanced=accept_enhanced, run=run), series)
-    return opened(found.frames, found.files, notes=_notes(found), files_seen=found.files_seen)
+    listing = discover(path, kind, accept_enhanced=accept_enhanced, run=run, limits=limits)
+    found = choose(listing, series)
+    return opened(
+        found.frames,
+        found.files,
+        notes=_notes(found),
+        files_seen=found.files_seen,
+        limits=limits,
+    )
 
 
 def open_ct_series(
@@ -82,6 +95,7 @@ def open_ct_series(
     series: str | None = None,
     run: Run = "all",
     accept_enhanced: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> CtSeries:
     """Open the one CT series that fits, or the one that is named: :func:`open_series` of CT.
 
@@ -89,7 +103,12 @@ def open_ct_series(
         InputRefused: as :func:`open_series`.
     """
     opened = open_series(
-        path, modality="CT", series=series, run=run, accept_enhanced=accept_enhanced
+        path,
+        modality="CT",
+        series=series,
+        run=run,
+        accept_enhanced=accept_enhanced,
+        limits=limits,
     )
     assert isinstance(opened, CtSeries)
     return opened

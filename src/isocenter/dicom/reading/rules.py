@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydicom.datadict import dictionary_description
 
 from isocenter.core.errors import UnsuitableScan
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.dicom.reading.frames import NEEDED_OF_PIXELS, Frame, ImageFile
 from isocenter.dicom.reading.geometry import (
     MAX_SPACING_MM,
@@ -60,7 +61,12 @@ class SeriesKind:
 
 
 def suitable_frames(
-    files: Sequence[ImageFile], kind: SeriesKind, *, accept_enhanced: bool = False, run: str = "all"
+    files: Sequence[ImageFile],
+    kind: SeriesKind,
+    *,
+    accept_enhanced: bool = False,
+    run: str = "all",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> list[Frame]:
     """All frames of a series in order along the normal, or a refusal.
 
@@ -69,6 +75,7 @@ def suitable_frames(
         kind: what it must be.
         accept_enhanced: take what a model made already, for evaluation.
         run: "all", or "largest" to take the largest even run where slices are missing.
+        limits: what an image may cost.
 
     Raises:
         UnsuitableScan: naming the rule that is broken.
@@ -81,7 +88,7 @@ def suitable_frames(
     _check_named(files)
     if not accept_enhanced:
         _check_not_enhanced(files)
-    _check_pixels(files, kind)
+    _check_pixels(files, kind, limits)
     frames = [frame for file in files for frame in file.frames]
     kind.check_values(frames)
     _check_placed(frames, kind.header.modality)
@@ -158,7 +165,7 @@ def _check_not_enhanced(files: Sequence[ImageFile]) -> None:
         )
 
 
-def _check_pixels(files: Sequence[ImageFile], kind: SeriesKind) -> None:
+def _check_pixels(files: Sequence[ImageFile], kind: SeriesKind, limits: Limits) -> None:
     for keyword in NEEDED_OF_PIXELS:
         if count := sum(keyword in file.missing for file in files):
             raise UnsuitableScan(
@@ -181,7 +188,7 @@ def _check_pixels(files: Sequence[ImageFile], kind: SeriesKind) -> None:
                 reason="color",
             )
         if file.pixel_format is not None:
-            file.pixel_format.check()
+            file.pixel_format.check(limits)
         if file.has_modality_lut:
             raise UnsuitableScan(
                 "the images give their values by a lookup table (Modality LUT Sequence), "

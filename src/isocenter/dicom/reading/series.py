@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,12 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from isocenter.core.acquisition import Acquisition
+from isocenter.core.errors import UnreadableInput
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.core.volume import Geometry, Volume
 from isocenter.dicom.decoding.parsing import open_stream, refusing
 from isocenter.dicom.decoding.pixels import PixelFormat, PixelLayout, decode_frame, locate_frames
+from isocenter.dicom.decoding.scanning import Stream
 from isocenter.dicom.reading.files_seen import FilesSeen
 from isocenter.dicom.reading.frames import Frame, ImageFile
 from isocenter.dicom.reading.geometry import stack_geometry
@@ -45,6 +48,7 @@ class ImageSeries:
         *,
         notes: Sequence[str] = (),
         files_seen: FilesSeen | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         used = {frame.file_index for frame in frames}
         self._frames = list(frames)
@@ -53,6 +57,7 @@ class ImageSeries:
         self._left_out: dict[str, set[int]] = {}
         self._has_own_frames = have_own_frames(list(self._files.values()))
         self.files_seen = files_seen
+        self._limits = limits
         first = self._file(0)
         self._acquisition = first.acquisition
         self._geometry = stack_geometry(
@@ -68,7 +73,7 @@ class ImageSeries:
         for index, frame in enumerate(self._frames):
             self._first_slices.setdefault(frame.file_index, index)
         self._shared_header: tuple[int, Dataset] | None = None
-        self._inflated: tuple[int, BinaryIO] | None = None
+        self._inflated: tuple[int, Stream] | None = None
         self._layouts = {number: self._layout(file) for number, file in self._files.items()}
 
     @property
@@ -187,7 +192,9 @@ class ImageSeries:
         if self._shared_header is not None and self._shared_header[0] == number:
             return self._shared_header[1]
         header: Dataset
-        header, left_out = sound_header(self._files[number].path, what=self._name(number))
+        header, left_out = sound_header(
+            self._files[number].path, what=self._name(number), limits=self._limits
+        )
         for name in left_out:
             self._left_out.setdefault(name, set()).add(number)
         if self._has_own_frames:
@@ -213,7 +220,16 @@ class ImageSeries:
         return digest.hexdigest()
 
     def to_volume(self) -> Volume:
-        """The whole scan in memory."""
+        """The whole scan in memory.
+
+        Raises:
+            UnreadableInput: more voxels than the limits allow.
+        """
+        if math.prod(self._geometry.shape) > self._limits.volume_voxels:
+            raise UnreadableInput(
+                f"the scan has more than {self._limits.volume_voxels} voxels (limit "
+                "volume_voxels); read it slice by slice"
+            )
         array = np.empty(self._geometry.shape, np.float32)
         valid = np.empty(self._geometry.shape, bool)
         for index in range(len(self)):
@@ -251,12 +267,12 @@ class ImageSeries:
             return self._layouts[frame.file_index].read(stream, frame.frame_number)
 
     @contextmanager
-    def _stream(self, number: int) -> Iterator[BinaryIO]:
+    def _stream(self, number: int) -> Iterator[Stream]:
         """A file, opened; what was inflated last is kept, as it may hold many frames."""
         if self._inflated is not None and self._inflated[0] == number:
             yield self._inflated[1]
             return
-        stream, transfer_syntax = open_stream(self._files[number].path)
+        stream, transfer_syntax = open_stream(self._files[number].path, self._limits)
         if transfer_syntax == DeflatedExplicitVRLittleEndian:
             self._inflated = number, stream
             yield stream
@@ -268,7 +284,9 @@ class ImageSeries:
         pixels = self._file(index).pixels
         assert pixels is not None  # a file without pixels was refused
         what = f"slice {index + 1} of {len(self)}"
-        stored = decode_frame(self._raw(index), self.pixel_format(index), pixels, what=what)
+        stored = decode_frame(
+            self._raw(index), self.pixel_format(index), pixels, what=what, limits=self._limits
+        )
         stored.flags.writeable = False
         return stored
 

@@ -25,6 +25,7 @@ from pydicom.datadict import (
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
 
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.dicom.decoding.parsing import parse_file, refusing
 from isocenter.dicom.reading.identity import is_uid
 
@@ -45,15 +46,17 @@ _NEEDED_IN_ITEMS = {
 """A reference without them refers to nothing."""
 
 
-def sound_header(path: Path, *, what: str = "the file") -> tuple[FileDataset, frozenset[str]]:
+def sound_header(
+    path: Path, *, what: str = "the file", limits: Limits = DEFAULT_LIMITS
+) -> tuple[FileDataset, frozenset[str]]:
     """The whole header without pixels, and the names of the elements that were left out.
 
     Private elements that cannot be interpreted are left out without a word: none are written.
 
     Raises:
-        UnreadableInput: the file cannot be read.
+        UnreadableInput: the file cannot be read, or is beyond the limits.
     """
-    dataset = parse_file(path, what=what).dataset
+    dataset = parse_file(path, what=what, limits=limits).dataset
     left_out: set[str] = set()
     with refusing(f"{what} has a header that cannot be interpreted"):
         _make_sound(dataset, left_out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.core.progress import Progress
 from isocenter.modelpack.ct_enhance.contract import LESION_CONTRAST
 from isocenter.tasks.ct_enhance.outputs import ENHANCED, UNCERTAINTY
@@ -50,6 +51,7 @@ def enhance(
     maps: str = "parametric",
     color_map: bool = False,
     private: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> EnhanceResult:
     """Enhance one low-dose CT series.
@@ -75,6 +77,7 @@ def enhance(
         maps: how the uncertainty map is written as DICOM: "parametric", "images" or "both".
         color_map: write it in color over the enhanced image too.
         private: folders and files are for their owner alone (0700 and 0600).
+        limits: what a file and a folder may cost before they are refused.
         progress: called after every slice.
 
     Raises:
@@ -103,6 +106,7 @@ def enhance(
         maps=maps,
         color_map=color_map,
         private=private,
+        limits=limits,
         progress=progress,
     )
     return EnhanceResult(**vars(result))

@@ -10,7 +10,7 @@ phantoms of their size.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +31,9 @@ MAX_PIXEL_ASPECT = 1.02
 TRUNK_AREA_CM2: Range = (300.0, 2000.0)
 # Where the patient reaches the border of the image, a small area says nothing.
 MAX_BORDER_FRACTION = 0.05
+HEADER_RULES = frozenset(
+    {"body_part", "pixel_shape", "pixel_spacing", "field_of_view", "slice_thickness"}
+)
 BODY_PARTS_OUTSIDE = frozenset(
     "HEAD BRAIN SKULL HEADNECK NECK CSPINE IAC SINUS ORBIT FACE JAW MANDIBLE TMJ TEMPORALBONE EAR "
     "TEETH EXTREMITY LEG ARM KNEE FOOT HAND ANKLE ELBOW WRIST FEMUR TIBIA FIBULA HUMERUS FOREARM "
@@ -84,6 +87,12 @@ class ScanMeasures:
     body_rows: tuple[int, int] | None = None
 
 
+def judge_scan_header(series: SliceSource, accepted: AcceptedRanges) -> Suitability:
+    """What the header alone tells against a scan; no pixel is decoded for it."""
+    findings = judge(_header_measures(series), accepted)
+    return Suitability(findings=tuple(one for one in findings if one.rule in HEADER_RULES))
+
+
 def judge_scan(series: SliceSource, accepted: AcceptedRanges) -> Suitability:
     """Measure a scan and compare it with what a model accepts."""
     measures = measure_scan(series)
@@ -92,25 +101,38 @@ def judge_scan(series: SliceSource, accepted: AcceptedRanges) -> Suitability:
 
 def measure_scan(series: SliceSource) -> ScanMeasures:
     """Measure a few slices spread evenly over the series; no other slice is read."""
+    slices = spread_evenly(len(series), NUM_MEASURED_SLICES)
+    noise_hu, frequency, area, cut_off, body_rows = _measure_slices(series, slices)
+    return replace(
+        _header_measures(series),
+        noise_hu=noise_hu,
+        noise_mean_frequency_per_mm=frequency,
+        trunk_area_cm2=area,
+        cut_off=cut_off,
+        slices=slices,
+        body_rows=body_rows,
+    )
+
+
+def _header_measures(series: SliceSource) -> ScanMeasures:
+    """What is known without looking at a pixel."""
     geometry, acquisition = series.geometry, series.acquisition
     between_mm, row_mm, column_mm = geometry.spacing_mm
     _, num_rows, num_columns = geometry.shape
-    slices = spread_evenly(len(series), NUM_MEASURED_SLICES)
-    noise_hu, frequency, area, cut_off, body_rows = _measure_slices(series, slices)
     thickness = acquisition.slice_thickness_mm
+    unknown = float("nan")
     return ScanMeasures(
         pixel_spacing_mm=(row_mm, column_mm),
         field_of_view_mm=max(num_rows * row_mm, num_columns * column_mm),
         slice_thickness_mm=between_mm if thickness is None else thickness,
         thickness_from_header=thickness is not None,
-        noise_hu=noise_hu,
-        noise_mean_frequency_per_mm=frequency,
-        trunk_area_cm2=area,
-        cut_off=cut_off,
+        noise_hu=unknown,
+        noise_mean_frequency_per_mm=unknown,
+        trunk_area_cm2=unknown,
+        cut_off=False,
         kernel=acquisition.kernel if isinstance(acquisition, CtAcquisition) else "",
         body_part=acquisition.body_part,
-        slices=slices,
-        body_rows=body_rows,
+        slices=(),
     )
 
 

@@ -21,6 +21,12 @@ def _load_model(folder: Path | None, device: str) -> Enhancer:
     return enhancer
 
 
+def _judge_header(case: Case[EnhanceSettings, Enhancer]) -> Suitability:
+    from isocenter.tasks.ct_enhance.rules import judge_scan_header
+
+    return judge_scan_header(case.scan, case.model.accepted)
+
+
 def _judge(case: Case[EnhanceSettings, Enhancer]) -> Suitability:
     from isocenter.tasks.ct_enhance.rules import judge_scan
 
@@ -42,6 +48,7 @@ TASK: Task[EnhanceSettings, Any] = Task(
     settings=EnhanceSettings,
     reads=(Reads(name="input", what="a low-dose CT series", modality="CT", unit="HU"),),
     outputs=(ENHANCED, UNCERTAINTY),
+    judge_header=_judge_header,
     judge=_judge,
     start=_start,
     load_model=_load_model,
