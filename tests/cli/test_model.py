@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,3 +23,9 @@ def test_model_prints_the_card_and_the_digest(invoke: Invoke, stand: Stand) -> N
     assert load.calls == [((Path("folder"),), {})]
     assert "ab" * 32 in result.stdout
     assert "intended_use" in result.stdout
+
+
+def test_a_program_gets_the_card_and_the_digest(invoke: Invoke, stand: Stand) -> None:
+    facts = {"name": "ct", "version": "1", "weights_sha256": "ab" * 32, "card": {"a": ["b"]}}
+    stand("isocenter.modelpack.folder", "load", SimpleNamespace(**facts))
+    assert json.loads(invoke("model", "--json").stdout)["result"] == facts

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
+from isocenter.cli.answer import Answer, answer_of_run
 from isocenter.cli.options import DeviceOption, ModelOption, OutputOption
 from isocenter.cli.output import print_result, print_table, progress_bar, say, tell
 from isocenter.core.errors import OutputRefused
 
 if TYPE_CHECKING:
     from isocenter.evaluation.compare import Comparison
+    from isocenter.tasks.run import RunResult
 
 
 def demo(
@@ -22,7 +26,7 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same phantom and pixels.")] = 0,
     model: ModelOption = None,
     device: DeviceOption = "cpu",
-) -> None:
+) -> Answer:
     """Make a low-dose phantom scan, enhance it and compare it with the known truth."""
     _refuse_taken(output)
     from isocenter.dicom.writing.phantom_scan import write_phantom_scan
@@ -45,14 +49,28 @@ def demo(
     tell("Comparing with the full dose, which only a simulation knows")
     before = compare(full_dose, low_dose)
     after = compare(full_dose, result.series_folder)
+    scan = scan.absolute()
+    show = partial(_print, scan, before, after, result)
+    answer = answer_of_run(result, TASK.outputs, show)
+    compared = {"low_dose": before.as_dict(), "enhanced": after.as_dict()}
+    return replace(
+        answer, result={**answer.result, "low_dose_scan": scan, "against_full_dose": compared}
+    )
+
+
+def _print(scan: Path, before: Comparison, after: Comparison, result: RunResult) -> None:
+    from isocenter.tasks.ct_enhance.task import TASK
+
     _print_before_and_after(before, after)
-    say("Low-dose scan", scan.absolute())
+    say("Low-dose scan", scan)
     print_result(result, TASK.outputs)
 
 
 def _refuse_taken(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputRefused(f"{folder} exists already; name a new folder with --output")
+        raise OutputRefused(
+            f"{folder} exists already; name a new folder with --output", reason="output_taken"
+        )
 
 
 def _print_before_and_after(before: Comparison, after: Comparison) -> None:

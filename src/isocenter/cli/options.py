@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
+from typer.core import TyperOption
 
 ScanArgument = Annotated[
     Path, typer.Argument(metavar="INPUT", help="DICOM file, folder, or tree with several series.")
@@ -28,3 +30,26 @@ OutputOption = Annotated[
     Path,
     typer.Option("--output", "-o", metavar="FOLDER", help="New folder for what is written."),
 ]
+
+
+def telling_options() -> list[click.Parameter]:
+    """Options of every command.
+
+    The session reads them before the command line is understood, so that one that cannot be
+    understood is told in the same way.
+    """
+    return [
+        TyperOption(
+            param_decls=["--json"],
+            is_flag=True,
+            expose_value=False,
+            help="Print one JSON document instead, however the command ends.",
+        ),
+        TyperOption(
+            param_decls=["--log"],
+            type=str,
+            metavar="FILE",
+            expose_value=False,
+            help="Append what happens to FILE, as lines of JSON without identifiers.",
+        ),
+    ]

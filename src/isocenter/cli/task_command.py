@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import Field, fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import click
 import typer
 
+from isocenter.cli.answer import Answer, answer_of_run
 from isocenter.cli.options import DeviceOption, LargestRunOption, ModelOption, OutputOption
 from isocenter.cli.output import naming, print_result, progress_bar
 from isocenter.tasks.python_call import common_options
@@ -49,8 +51,8 @@ _COMMON: dict[str, tuple[Any, Any]] = {
 def task_command(task: Task[Any, Any]) -> click.Command:
     """The command of a task."""
 
-    def command(output: Path, **given: Any) -> None:
-        _run(task, output, given)
+    def command(output: Path, **given: Any) -> Answer:
+        return _run(task, output, given)
 
     command.__doc__ = task.summary
     command.__name__ = task.command
@@ -66,7 +68,7 @@ def task_command(task: Task[Any, Any]) -> click.Command:
     return typer.main.get_command(single)
 
 
-def _run(task: Task[Any, Any], output: Path, given: dict[str, Any]) -> None:
+def _run(task: Task[Any, Any], output: Path, given: dict[str, Any]) -> Answer:
     from isocenter.tasks.run import run
 
     inputs = {each.name: given.pop(each.name) for each in task.reads}
@@ -82,7 +84,7 @@ def _run(task: Task[Any, Any], output: Path, given: dict[str, Any]) -> None:
             progress=progress,
             **given,
         )
-    print_result(result, task.outputs)
+    return answer_of_run(result, task.outputs, partial(print_result, result, task.outputs))
 
 
 def _doing(task: Task[Any, Any]) -> str:

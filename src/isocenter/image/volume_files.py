@@ -98,7 +98,7 @@ def read_volume_file(
             "not read"
         )
     if not path.is_file():
-        raise UnreadableInput("the volume file does not exist")
+        raise UnreadableInput("the volume file does not exist", reason="no_such_input")
     if length_unit not in (None, "mm"):
         raise InputRefused(f'length_unit must be "mm" where it is given, got {length_unit!r}')
     is_nifti = str(path).lower().endswith(NIFTI_ENDINGS)
@@ -136,7 +136,7 @@ def stated(path: str | Path) -> Stated:
     """
     path = Path(path)
     if not path.is_file():
-        raise UnreadableInput("the volume file does not exist")
+        raise UnreadableInput("the volume file does not exist", reason="no_such_input")
     if str(path).lower().endswith(NIFTI_ENDINGS):
         with _decompressed(path) as stream:
             header = stream.read(_HEADER_BYTES)

@@ -25,6 +25,7 @@ from isocenter.core.files import (
     sha256_of,
     write_json,
 )
+from isocenter.core.reasons import reason_not_written
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -48,7 +49,9 @@ def writing_to(folder: Path) -> Iterator[None]:
         default = "name a folder that you may write to"
         advice = _ADVICE.get(error.errno or 0, default)
         reason = os.strerror(error.errno) if error.errno else "the system refused"
-        raise OutputRefused(f"Cannot write to {folder}: {reason}; {advice}.") from error
+        raise OutputRefused(
+            f"Cannot write to {folder}: {reason}; {advice}.", reason=reason_not_written(error)
+        ) from error
 
 
 @contextmanager
@@ -71,7 +74,8 @@ def only_run_for(final: Path) -> Iterator[None]:
         is_held = _acquire(lock)
     if not is_held:
         raise OutputRefused(
-            f"Another run is writing {final} now; wait for it, or name another folder."
+            f"Another run is writing {final} now; wait for it, or name another folder.",
+            reason="output_busy",
         )
     try:
         _remove_left_overs(final)
@@ -130,22 +134,27 @@ def earlier_result(final: Path, digest: str) -> dict[str, Any] | None:
         if not final.exists() or (final.is_dir() and not any(final.iterdir())):
             return None
     if not final.is_dir():
-        raise OutputRefused(f"{final} is a file; name a new or an empty folder.")
+        raise OutputRefused(
+            f"{final} is a file; name a new or an empty folder.", reason="output_taken"
+        )
     content = _record_of(final)
     if content is None:
         raise OutputRefused(
             f"{final} is not empty and holds no result of ours, so nothing was written; "
-            "name a new or an empty folder."
+            "name a new or an empty folder.",
+            reason="output_taken",
         )
     if content["record"].get("digest") != digest:
         raise OutputRefused(
             f"{final} holds the result of another scan, model or setting, so nothing was "
-            "written; name a new or an empty folder, or remove it first."
+            "written; name a new or an empty folder, or remove it first.",
+            reason="output_taken",
         )
     if altered := _altered_files(final, content["files"]):
         raise OutputRefused(
             f"{final} holds this very result, but {len(altered)} of its files were changed or "
-            f"removed (such as {altered[0]}); remove the folder and run again."
+            f"removed (such as {altered[0]}); remove the folder and run again.",
+            reason="result_altered",
         )
     return content
 

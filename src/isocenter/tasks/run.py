@@ -7,13 +7,13 @@ computed, so at any time a few of them are in memory, however long the series is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused
-from isocenter.core.outputs import Output, SeriesOutput
+from isocenter.core.outputs import SeriesOutput
 from isocenter.core.progress import Progress, silent
 from isocenter.core.record import RunRecord
 from isocenter.core.version import __version__, library_versions
@@ -47,6 +47,7 @@ class RunResult:
         record: settings, seed, versions and digests.
         warnings: rules that were overridden by ``force``.
         notes: what was left out while reading and what was guessed, in words.
+        counts: how much was read, by kind, such as "slices".
         already_there: True where an earlier run had made this very result, so nothing was written.
     """
 
@@ -56,6 +57,7 @@ class RunResult:
     record: RunRecord
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
     already_there: bool = False
 
 
@@ -160,10 +162,10 @@ def run(
     with only_run_for(final):
         if earlier := earlier_result(final, prepared.record.digest()):
             record = _stored_record(earlier["record"])
-            return _result(final, task.outputs, record, prepared.notes, already_there=True)
+            return _result(final, prepared, record, already_there=True)
         with appearing_at_once(final) as partial:
             _write(prepared, partial, progress or silent)
-    return _result(final, task.outputs, prepared.record, prepared.notes)
+    return _result(final, prepared, prepared.record)
 
 
 def _by_name(task: Task[Any, Any], given: Any) -> dict[str, Any]:
@@ -278,22 +280,23 @@ def _stored_record(content: Mapping[str, Any]) -> RunRecord:
 
 
 def _result(
-    final: Path,
-    outputs: Sequence[Output],
-    record: RunRecord,
-    notes: tuple[str, ...],
-    *,
-    already_there: bool = False,
+    final: Path, prepared: _Run, record: RunRecord, *, already_there: bool = False
 ) -> RunResult:
+    outputs = prepared.task.outputs
     return RunResult(
         folder=final,
         files={output.name: tuple(sorted((final / output.name).iterdir())) for output in outputs},
         report=final / REPORT_NAME,
         record=record,
         warnings=record.warnings,
-        notes=notes,
+        notes=prepared.notes,
+        counts=_counts(prepared.opened),
         already_there=already_there,
     )
+
+
+def _counts(opened: Sequence[Opened]) -> dict[str, int]:
+    return {"inputs": len(opened), "slices": sum(len(each.source) for each in opened)}
 
 
 def _write(prepared: _Run, partial: Path, progress: Progress) -> None:

@@ -137,7 +137,10 @@ def discover(
 def _dicom_paths(path: Path, name: str) -> tuple[list[Path], list[Path]]:
     """Files that begin as DICOM does, and files that should but do not."""
     if not path.exists():
-        raise UnreadableInput("the input does not exist; give a DICOM file or a folder of them")
+        raise UnreadableInput(
+            "the input does not exist; give a DICOM file or a folder of them",
+            reason="no_such_input",
+        )
     if path.is_file():
         if not looks_like_dicom(path):
             raise UnreadableInput("the file is not DICOM; give a DICOM file or a folder of them")

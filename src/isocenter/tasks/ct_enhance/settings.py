@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isocenter.core.errors import InputRefused
+from isocenter.core.errors import SettingRefused
 from isocenter.tasks.settings import Settings, setting
 
 STRENGTHS = {"low": 0.25, "medium": 0.5, "high": 1.0}
@@ -14,7 +14,7 @@ def parse_strength(strength: float | str) -> float:
     """A strength from a number, a number in text, or "low", "medium" or "high".
 
     Raises:
-        InputRefused: it is none of these.
+        SettingRefused: it is none of these.
     """
     if isinstance(strength, str) and strength.lower() in STRENGTHS:
         return STRENGTHS[strength.lower()]
@@ -22,7 +22,7 @@ def parse_strength(strength: float | str) -> float:
         return float(strength)
     except (TypeError, ValueError):
         names = ", ".join(f"{name} ({value:g})" for name, value in STRENGTHS.items())
-        raise InputRefused(
+        raise SettingRefused(
             f"strength must be a number from 0 to 1 or one of {names}, got {strength!r}"
         ) from None
 
@@ -40,7 +40,7 @@ class EnhanceSettings(Settings):
             guess it from the noise, and the guess takes its place.
 
     Raises:
-        InputRefused: a value is outside its range.
+        SettingRefused: a value is outside its range.
     """
 
     strength: float = setting(
