@@ -74,11 +74,15 @@ def _refuse_taken(folder: Path) -> None:
 
 
 def _print_before_and_after(before: Comparison, after: Comparison) -> None:
+    from isocenter.evaluation.tables import detail_in_words
+
     table = Table("Against the full dose", "Low dose", "Enhanced", "Full dose")
     for earlier, later in zip(before.fidelity, after.fidelity, strict=True):
         name = earlier.protocol.name
         table.add_row(f"PSNR, {name}", f"{earlier.psnr_db:.1f} dB", f"{later.psnr_db:.1f} dB")
         table.add_row(f"SSIM, {name}", f"{earlier.ssim:.3f}", f"{later.ssim:.3f}")
+    kept = [detail_in_words(each) or "too little to tell" for each in (before, after)]
+    table.add_row("Faint detail kept", *kept)
     if before.noise and after.noise:
         spectra = (before.noise.test, after.noise.test, after.noise.reference)
         noise = [spectrum.noise_hu for spectrum in spectra]

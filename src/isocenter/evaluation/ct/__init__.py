@@ -8,6 +8,7 @@ from isocenter.evaluation.ct.edges import (
     TransferFunction,
     edge_sharpness,
 )
+from isocenter.evaluation.ct.faint_detail import FaintDetail, FaintDetailMeter, faint_detail
 from isocenter.evaluation.ct.hu import (
     HuBias,
     TissueBias,
@@ -32,6 +33,8 @@ __all__ = [
     "HU_RANGE",
     "PROTOCOLS",
     "EdgeKind",
+    "FaintDetail",
+    "FaintDetailMeter",
     "HuBias",
     "NoiseComparison",
     "NoiseMeter",
@@ -44,6 +47,7 @@ __all__ = [
     "TissueChanges",
     "TransferFunction",
     "edge_sharpness",
+    "faint_detail",
     "homogeneous_regions",
     "hu_bias",
     "noise_power_spectrum",
