@@ -91,6 +91,18 @@ def test_what_was_done_is_told(
     assert document["timings"]["seconds"] >= 0
 
 
+def test_every_file_that_was_seen_is_counted(
+    invoke: Invoke, stand: Stand, enhanced: SimpleNamespace
+) -> None:
+    enhanced.files_seen = {
+        "ct": {"used": 3, "other": 1, "damaged": 0},
+        "mr": {"used": 2, "other": 0, "damaged": 1},
+    }
+    stand("isocenter.tasks.run", "run", enhanced)
+    counts = document_of(invoke(*ENHANCE, "--json"))["counts"]["in"]
+    assert (counts["files_used"], counts["files_other"], counts["files_damaged"]) == (5, 1, 1)
+
+
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [({"already_there": True}, "already_there"), ({"warnings": ("3 mm",)}, "forced")],

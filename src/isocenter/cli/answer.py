@@ -47,7 +47,7 @@ def answer_of_run(result: RunResult, outputs: Sequence[Output], show: Callable[[
             "report": result.report,
             "record": result.folder / "record.json",
         },
-        counts_in=result.counts,
+        counts_in=_counts_in(result),
         counts_out={
             "outputs": len(written),
             "files": sum(one["num_files"] for one in written),
@@ -77,6 +77,15 @@ def made(
         "num_files": num_files,
         "series_instance_uid": series_uid,
     }
+
+
+def _counts_in(result: RunResult) -> dict[str, int]:
+    """What was read, and of all files seen how many were used and how many not."""
+    counts = dict(result.counts)
+    for seen in getattr(result, "files_seen", {}).values():
+        for kind, number in seen.items():
+            counts[f"files_{kind}"] = counts.get(f"files_{kind}", 0) + number
+    return counts
 
 
 def _output_made(result: RunResult, output: Output) -> dict[str, Any]:
