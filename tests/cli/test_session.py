@@ -283,6 +283,21 @@ def test_the_steps_of_the_work_are_timed(
     assert timings["started"].endswith("Z")
 
 
+def test_work_that_is_stopped_tells_how_far_it_came(
+    invoke: Invoke, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*arguments: Any, progress: Any, **options: Any) -> None:
+        progress(0, 3)
+        progress(1, 3)
+        raise KeyboardInterrupt
+
+    stand("isocenter.tasks.run", "run", None)
+    monkeypatch.setattr(sys.modules["isocenter.tasks.run"], "run", work)
+    document = document_of(invoke(*ENHANCE, "--json"))
+    assert list(document["timings"]["steps"]) == ["prepare", "work"]
+    assert document["counts"] == {"in": {"slices": 3}, "out": {}}
+
+
 def test_of_several_processes_the_first_one_tells(
     invoke: Invoke, stand: Stand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -57,7 +57,8 @@ class Stopwatch:
     def timings(self) -> dict[str, Any]:
         """When it began, seconds in all, and those of each step that was reached."""
         now = time.monotonic()
-        ends = [*self.marks.items(), ("finish", now)] if self.marks else []
+        last = "finish" if "work" in self.marks else "work"
+        ends = [*self.marks.items(), (last, now)] if self.marks else []
         begins = [self.began, *(end for _, end in ends)]
         steps = {
             name: round(end - begin, 3) for (name, end), begin in zip(ends, begins, strict=False)
@@ -85,6 +86,7 @@ class Session:
         self._run = secrets.token_hex(8)
         self._log = EventLog(None, run=self._run)
         self._watch = Stopwatch()
+        self._num_slices: int | None = None
 
     def run(
         self,
@@ -108,6 +110,7 @@ class Session:
 
     def tell_progress(self, done: int, total: int) -> None:
         """Take how far the work is."""
+        self._num_slices = total
         if self._watch.tell(done, total):
             event = "work_done" if "work" in self._watch.marks else "work_began"
             self._log.write(event, command=self.command, counts={"slices": total})
@@ -155,7 +158,7 @@ class Session:
             outcome=outcome.name,
             reason=outcome.reason,
             exit_code=outcome.exit_code,
-            counts=_counts(answer),
+            counts=self._counts(answer),
             num_notes=len(answer.notes) if answer else 0,
             num_warnings=len(answer.warnings) if answer else 0,
             seconds=timings["seconds"],
@@ -165,6 +168,13 @@ class Session:
         if self._log.is_broken:
             complain("The log could not be written to its end; the disk may be full.")
         self._log.close()
+
+    def _counts(self, answer: Answer | None) -> dict[str, Mapping[str, int]]:
+        """What was read and made; of work that came to no end, what it had begun with."""
+        if answer is None:
+            begun = {} if self._num_slices is None else {"slices": self._num_slices}
+            return {"in": begun, "out": {}}
+        return {"in": answer.counts_in, "out": answer.counts_out}
 
     def _document(self, outcome: Outcome, timings: Mapping[str, Any]) -> dict[str, Any]:
         answer = outcome.answer
@@ -179,18 +189,11 @@ class Session:
             "message": outcome.message,
             "notes": list(answer.notes) if answer else [],
             "warnings": list(answer.warnings) if answer else [],
-            "counts": _counts(answer),
+            "counts": self._counts(answer),
             "made": list(answer.made) if answer else [],
             "timings": timings,
             "result": answer.result if answer else None,
         }
-
-
-def _counts(answer: Answer | None) -> dict[str, Mapping[str, int]]:
-    return {
-        "in": answer.counts_in if answer else {},
-        "out": answer.counts_out if answer else {},
-    }
 
 
 def _before_rest(arguments: Sequence[str]) -> list[str]:
