@@ -41,7 +41,7 @@ class Outcome:
         message: for people, "" where all was done.
         answer: of a command that was done, None for ``--help`` and the like.
         error: kind and place of what was not expected; no word of it.
-        shown: whether the message was printed already.
+        shown: whether the message was printed already, or need not be.
     """
 
     exit_code: int
@@ -87,7 +87,14 @@ def outcome_of(
 def stopped(exit_code: int) -> Outcome:
     """The end by a signal, or by code of others that leaves the program."""
     if exit_code in _SIGNALS:
-        return Outcome(exit_code=exit_code, reason=_SIGNALS[exit_code], message="Stopped.")
+        # Who pressed Ctrl-C is there to read it; who sent another signal is not.
+        is_read = exit_code == BY_SIGNAL + signal.SIGINT
+        return Outcome(
+            exit_code=exit_code,
+            reason=_SIGNALS[exit_code],
+            message="Stopped.",
+            shown=not is_read,
+        )
     return Outcome(exit_code=UNEXPECTED if exit_code else DONE, reason="unexpected")
 
 
