@@ -206,15 +206,16 @@ def test_ctrl_c_is_a_document(invoke: Invoke, stand: Stand) -> None:
 def test_a_signal_clears_up_and_is_a_document(
     number: signal.Signals, reason: str, exit_code: int, tmp_path: Path
 ) -> None:
+    cleared_up = tmp_path / "cleared_up"
     work = f"""
     try:
         os.kill(os.getpid(), {int(number)})
         signal.pause()
     finally:
-        open("cleared_up", "w").close()"""
-    result = program(work, *ENHANCE, "--json", cwd=tmp_path)
+        open({str(cleared_up)!r}, "w").close()"""
+    result = program(work, *ENHANCE, "--json")
     assert result.returncode == exit_code
-    assert (tmp_path / "cleared_up").exists()
+    assert cleared_up.exists()
     document = json.loads(result.stdout)
     assert (document["reason"], document["exit_code"]) == (reason, exit_code)
 
