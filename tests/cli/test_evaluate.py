@@ -117,7 +117,7 @@ def test_a_json_file_that_cannot_be_written_is_refused(
     (tmp_path / "file").write_text("in the way")
     result = invoke("evaluate", "a", "b", "--figures", str(tmp_path / "file" / "figures.json"))
     assert result.exit_code == 2
-    assert "cannot write" in result.stderr
+    assert "Cannot write" in result.stderr
 
 
 @pytest.fixture

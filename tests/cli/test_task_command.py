@@ -31,7 +31,7 @@ SCAN = "scan"
 def test_an_unknown_option_is_refused(invoke: Invoke, stand: Stand) -> None:
     result = invoke("enhance", SCAN, "--output", "out", "--stength", "1")
     assert result.exit_code == 2
-    assert "--stength" in result.stderr
+    assert "--strength" in result.stderr
 
 
 def test_enhance_passes_every_option_on(
@@ -39,7 +39,7 @@ def test_enhance_passes_every_option_on(
 ) -> None:
     call = stand("isocenter.tasks.run", "run", enhanced)
     given = "--series 1.2 --largest-run --strength medium --samples 2 --steps 8 --seed 7 --model m"
-    more = "--dose-fraction 0.25 --device auto --force --dicom"
+    more = "--dose-fraction 0.25 --device auto --force --dicom --private --map both --color-map"
     invoke("enhance", SCAN, "-o", "out", *given.split(), *more.split())
     (arguments, options) = call.calls[0]
     options.pop("progress")
@@ -52,6 +52,9 @@ def test_enhance_passes_every_option_on(
         "device": "auto",
         "force": True,
         "dicom": True,
+        "private": True,
+        "maps": "both",
+        "color_map": True,
     }
 
 

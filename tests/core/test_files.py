@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from isocenter.core.files import (
-    PARTIAL,
     appearing_whole,
     digests_below,
     folder_appearing_whole,
     write_json,
     write_text,
 )
+from isocenter.core.partial_folders import PARTIAL, left_overs
 
 
 def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -64,6 +64,8 @@ def test_a_folder_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
         (partial / "a").write_text("x")
         assert not final.exists()
         assert PARTIAL.fullmatch(partial.name.removeprefix(".result"))
+        (left,) = left_overs(tmp_path)
+        assert (left.folder, left.in_use) == (partial, True)
     assert (final / "a").read_text() == "x"
     assert list(tmp_path.iterdir()) == [final]
 

@@ -15,6 +15,7 @@ from isocenter.core.outputs import HOUNSFIELD, Code, MapOutput, MaskOutput, Seri
 from isocenter.core.record import RunRecord
 from isocenter.dicom.marking import (
     AI_ENHANCED,
+    DEIDENTIFYING_EQUIPMENT,
     PROCESSING_EQUIPMENT,
     PRODUCT,
     SYNTHESIZING_EQUIPMENT,
@@ -220,3 +221,47 @@ def test_the_conformance_statement_names_codes_and_uids() -> None:
         assert meaning in statement
     for text in (CODING_SCHEME_UID, IMPLEMENTATION_CLASS_UID, AI_ENHANCED):
         assert text in statement
+
+
+def marked(**elements: Any) -> Dataset:
+    """A new object whose source has these elements too."""
+    source = Dataset()
+    source.Manufacturer = "Seeded Scanners"
+    source.StationName = "CT-ROOM-3"
+    for keyword, value in elements.items():
+        setattr(source, keyword, value)
+    mark(source, provenance(), made_at=datetime(2026, 2, 3, tzinfo=UTC), sources=[source])
+    return source
+
+
+def roles(dataset: Dataset) -> list[str]:
+    return [
+        item.PurposeOfReferenceCodeSequence[0].CodeValue
+        for item in dataset.ContributingEquipmentSequence
+    ]
+
+
+def test_the_station_of_a_result_is_the_product_and_not_the_scanner() -> None:
+    result = marked()
+    scanner, model = result.ContributingEquipmentSequence
+    assert scanner.StationName == "CT-ROOM-3"
+    assert result.StationName == model.StationName == "ISOCENTER"
+
+
+def test_what_removed_an_identity_is_named_once() -> None:
+    assert roles(marked()) == ["109101", "109102"]
+    assert roles(marked(PatientIdentityRemoved="NO")) == ["109101", "109102"]
+    result = marked(PatientIdentityRemoved="YES")
+    assert roles(result) == ["109101", "109104", "109102"]
+    remover = result.ContributingEquipmentSequence[1]
+    assert remover.Manufacturer == "Unknown"
+    assert remover.PurposeOfReferenceCodeSequence[0].CodeMeaning == "De-identifying Equipment"
+
+
+def test_a_remover_that_the_source_names_is_left_alone() -> None:
+    remover = Dataset()
+    remover.Manufacturer = "Remover"
+    remover.PurposeOfReferenceCodeSequence = [code_item(DEIDENTIFYING_EQUIPMENT)]
+    result = marked(PatientIdentityRemoved="YES", ContributingEquipmentSequence=[remover])
+    assert roles(result) == ["109104", "109101", "109102"]
+    assert result.ContributingEquipmentSequence[0] == remover

@@ -559,10 +559,10 @@ def test_the_shipped_model_is_found_by_its_name() -> None:
 
 
 def test_a_misspelled_model_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
-    words = "no model and no folder 'ct_enhanse'; did you mean 'ct_enhance'.*comes with the package"
+    words = "no such model and no such folder; did you mean 'ct_enhance'.*comes with the package"
     with pytest.raises(ModelRefused, match=words):
         load("ct_enhanse")
-    with pytest.raises(ModelRefused, match="no model and no folder"):
+    with pytest.raises(ModelRefused, match="no such model and no such folder"):
         load(tmp_path / "nowhere")
     with pytest.raises(ModelRefused, match="no SHA256SUMS"):
         load(tmp_path)
@@ -575,3 +575,17 @@ def test_a_round_trip_of_the_shipped_model_keeps_every_byte_that_decides(tmp_pat
         name = path.relative_to(tmp_path / "again").as_posix()
         if path.is_file() and name not in EXPLAINING:
             assert path.read_bytes() == (shipped_folder() / name).read_bytes(), name
+
+
+def test_a_disk_that_is_full_is_said_and_leaves_no_model(
+    tmp_path: Path, build_enhancer: Build
+) -> None:
+    resource = pytest.importorskip("resource", reason="this system limits no file sizes")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(OutputRefused, match="does not take files this large"):
+            save_folder(build_enhancer(), tmp_path / "model")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []

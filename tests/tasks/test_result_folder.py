@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from isocenter.core.errors import OutputRefused
+from isocenter.core.files import writing_to
 from isocenter.tasks.result_folder import (
+    OLD_S,
     appearing_at_once,
     earlier_result,
     only_run_for,
     write_record,
-    writing_to,
 )
 
 
@@ -91,16 +95,53 @@ def test_an_altered_result_is_not_passed_off_as_ours(tmp_path: Path, damage: str
         earlier_result(tmp_path / "result", "d1")
 
 
+def leave(folder: Path, name: str, *, age_s: float = 0.0) -> None:
+    """What a run to ``name`` leaves when it is killed."""
+    partial = folder / f".{name}.partial-0123abcd"
+    (partial / "enhanced").mkdir(parents=True)
+    (partial / "enhanced" / "IM0001.dcm").write_bytes(b"half")
+    locks = [folder / f".{name}.isocenter-lock", folder / f"{partial.name}.isocenter-lock"]
+    for lock in locks:
+        lock.write_bytes(b"")
+    then = time.time() - age_s
+    for path in (*locks, partial / "enhanced" / "IM0001.dcm", partial / "enhanced", partial):
+        os.utime(path, (then, then))
+
+
 def test_left_overs_go_when_the_next_run_starts(tmp_path: Path) -> None:
-    left_over = tmp_path / ".result.partial-0123abcd"
-    left_over.mkdir()
-    (left_over / "IM0001.dcm").write_bytes(b"half")
-    (tmp_path / ".result.lock").write_bytes(b"")
-    bystanders = [".result.partial-mine", ".results.partial-0123abcd", "result2"]
+    leave(tmp_path, "result")
+    bystanders = [".result.partial-mine", ".results.partial-0123abcd", ".b.lock", "result2"]
     for name in bystanders:
         (tmp_path / name).mkdir()
     make_result(tmp_path / "result")
     assert names_beside(tmp_path / "result") == sorted([*bystanders, "result"])
+
+
+def test_a_run_clears_away_what_others_left_long_ago(tmp_path: Path) -> None:
+    leave(tmp_path, "old", age_s=OLD_S + 60)
+    leave(tmp_path, "recent", age_s=60)
+    make_result(tmp_path / "result")
+    names = names_beside(tmp_path / "result")
+    assert not [name for name in names if name.startswith(".old")]
+    assert len([name for name in names if name.startswith(".recent")]) == 3
+
+
+def test_a_run_that_goes_on_is_left_alone_however_old_it_looks(tmp_path: Path) -> None:
+    with appearing_at_once(tmp_path / "slow") as partial:
+        for path in tmp_path.iterdir():
+            os.utime(path, (0, 0))
+        make_result(tmp_path / "result")
+        assert partial.is_dir()
+
+
+def test_a_private_result_is_for_its_owner_alone(tmp_path: Path) -> None:
+    final = tmp_path / "result"
+    with appearing_at_once(final, private=True) as partial:
+        assert stat.S_IMODE(partial.stat().st_mode) == 0o700
+        (partial / "enhanced").mkdir()
+        (partial / "enhanced" / "IM0001.dcm").write_bytes(b"pixels")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (final, *final.rglob("*"))}
+    assert modes == {"result": 0o700, "enhanced": 0o700, "IM0001.dcm": 0o600}
 
 
 def test_a_second_run_waits_outside(tmp_path: Path) -> None:
@@ -123,6 +164,9 @@ def test_the_record_lists_every_file(tmp_path: Path) -> None:
     [
         (errno.ENOSPC, "the disk is full"),
         (errno.EDQUOT, "quota"),
+        (errno.EFBIG, "files this large"),
+        (errno.EROFS, "is read-only"),
+        (errno.EIO, "reports a fault"),
         (errno.EACCES, "that you may write to"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isocenter.core.outputs import Output
+    from isocenter.core.outputs import WrittenOutput
     from isocenter.tasks.run import RunResult
 
 
@@ -37,7 +37,7 @@ class Answer:
 
 
 def answer_of_run(
-    result: RunResult, outputs: Sequence[Output], show: Callable[[], None]
+    result: RunResult, outputs: Sequence[WrittenOutput], show: Callable[[], None]
 ) -> Answer:
     """The answer of a task that wrote a folder of results."""
     written = [_output_made(result, output) for output in outputs]
@@ -90,7 +90,7 @@ def _counts_in(result: RunResult) -> dict[str, int]:
     return counts
 
 
-def _output_made(result: RunResult, output: Output) -> dict[str, Any]:
+def _output_made(result: RunResult, output: WrittenOutput) -> dict[str, Any]:
     files = result.files[output.name]
     return made(
         output.name,

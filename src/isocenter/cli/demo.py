@@ -14,6 +14,7 @@ from isocenter.cli.answer import Answer, answer_of_run
 from isocenter.cli.options import DeviceOption, ModelOption, OutputOption
 from isocenter.cli.output import print_result, print_table, progress_bar, say, tell
 from isocenter.core.errors import OutputRefused
+from isocenter.core.files import writing_to
 
 if TYPE_CHECKING:
     from isocenter.evaluation.compare import Comparison
@@ -40,8 +41,9 @@ def demo(
     tell("Making a phantom scan at full and at low dose")
     low_dose, full_dose = low_dose_phantom(seed=seed, num_slices=slices)
     scan = output / "low-dose"
-    scan.mkdir(parents=True)
-    write_phantom_scan(low_dose, scan)
+    with writing_to(output):
+        scan.mkdir(parents=True)
+        write_phantom_scan(low_dose, scan)
     with progress_bar("Enhancing") as progress:
         result = enhance_scan(
             scan, output / "result", seed=seed, model=enhancer, device=device, progress=progress

@@ -16,8 +16,8 @@ from isocenter.cli.answer import Answer, made
 from isocenter.cli.options import LargestRunOption
 from isocenter.cli.output import complain, naming, print_table, progress_bar
 from isocenter.core.errors import InputRefused, IsocenterError, OutputRefused
+from isocenter.core.files import writing_to
 from isocenter.core.outputs import HOUNSFIELD
-from isocenter.core.reasons import reason_not_written
 
 if TYPE_CHECKING:
     from isocenter.evaluation.compare import Comparison
@@ -130,11 +130,6 @@ def _print_comparison(comparison: Comparison) -> None:
 
 
 def _write(save: Callable[[Path], Path], file: Path) -> None:
-    try:
+    with writing_to(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         save(file)
-    except OSError as error:
-        raise OutputRefused(
-            f"cannot write {file}: {error.strerror}; name a file in a folder you may write to",
-            reason=reason_not_written(error),
-        ) from error

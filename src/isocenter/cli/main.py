@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
+from isocenter.cli.clean import clean
 from isocenter.cli.demo import demo
 from isocenter.cli.evaluate import evaluate
 from isocenter.cli.model import show_model
@@ -21,6 +22,7 @@ from isocenter.cli.series import list_series
 from isocenter.cli.session import Session
 from isocenter.cli.task_command import task_command
 from isocenter.cli.train import train
+from isocenter.cli.usage import no_such_command, without_what_was_typed
 from isocenter.core.version import __version__
 from isocenter.tasks.registry import TASKS, task_of
 
@@ -48,15 +50,30 @@ class _Commands(TyperGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
             found = super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            # click corrects to commands of its own table, where tasks are not.
-            if args and (near := difflib.get_close_matches(args[0], TASKS, n=1)):
-                message = f"{error.message.rstrip('.')}. Did you mean {near[0]!r}?"
-                raise click.UsageError(message, ctx) from None
-            raise
+        except click.UsageError:
+            raise no_such_command(args[0], self.list_commands(ctx), ctx) from None
         if (session := ctx.find_object(Session)) is not None:
             session.command = found[0]
         return found
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            raise without_what_was_typed(error) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            # Of the command alone: what this group says of itself is in our words already.
+            raise (error if error.ctx is ctx else without_what_was_typed(error)) from None
 
     def main(
         self,
@@ -105,15 +122,23 @@ app = typer.Typer(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ``arguments`` without the program's name, None for those given."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks for
-            signal.signal(number, _leave)
+    signal.signal(signal.SIGTERM, _leave)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored already: under nohup
+        signal.signal(signal.SIGHUP, _hang_up)
     app(args=arguments, prog_name="isocenter")
 
 
 def _leave(number: int, _: object) -> None:
     """End on a request to end as on Ctrl-C: what is half done is cleared away."""
     raise SystemExit(BY_SIGNAL + number)
+
+
+def _hang_up(number: int, frame: object) -> None:
+    """The same where the terminal is gone: nothing can be said any more, so nothing may try to."""
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(silence, stream)
+    _leave(number, frame)
 
 
 def _print_version(wanted: bool) -> None:
@@ -144,4 +169,5 @@ app.command(name="series")(list_series)
 app.command()(evaluate)
 app.command()(demo)
 app.command()(train)
+app.command()(clean)
 app.command(name="model")(show_model)

@@ -12,6 +12,7 @@ import click
 
 from isocenter.cli.answer import Answer
 from isocenter.core.errors import IsocenterError
+from isocenter.core.files import disk_error, refusal_in_words
 from isocenter.core.reasons import reason_of
 
 DONE, UNEXPECTED, REFUSED = 0, 1, 2
@@ -103,8 +104,9 @@ def _failed(error: BaseException) -> Outcome:
     # A library's own message may quote a header, so only the kind and the place are shown.
     place = traceback.extract_tb(error.__traceback__)[-1]
     kind = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
-    if isinstance(error, OSError) and error.strerror:
-        message = f"The system refused: {error.strerror}."
+    if (cause := disk_error(error)) is not None and cause.errno:
+        reason = reason_of(cause)
+        message = f"The system refused: {refusal_in_words(cause)}."
     elif reason == "out_of_memory":
         message = "Memory did not suffice; close other programs, or give fewer slices at a time."
     else:

@@ -17,7 +17,7 @@ from isocenter.core.errors import SeriesChoiceNeeded
 from isocenter.core.progress import Progress
 
 if TYPE_CHECKING:
-    from isocenter.core.outputs import Output
+    from isocenter.core.outputs import WrittenOutput
     from isocenter.tasks.run import RunResult
 
 
@@ -44,7 +44,7 @@ def print_table(table: Table) -> None:
     console.print(table)
 
 
-def print_result(result: RunResult, outputs: Sequence[Output]) -> None:
+def print_result(result: RunResult, outputs: Sequence[WrittenOutput]) -> None:
     """Where everything lies that a task wrote, after what is to be noted."""
     if result.already_there:
         typer.echo("An earlier run had made this very result; it was checked and left as it is.")

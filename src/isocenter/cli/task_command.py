@@ -15,6 +15,7 @@ import typer
 from isocenter.cli.answer import Answer, answer_of_run
 from isocenter.cli.options import DeviceOption, LargestRunOption, ModelOption, OutputOption
 from isocenter.cli.output import naming, print_result, progress_bar
+from isocenter.tasks.map_forms import MAP_FORMS, PARAMETRIC, MapForms
 from isocenter.tasks.python_call import common_options
 from isocenter.tasks.settings import facts_of, settings_from, type_of_settings
 from isocenter.tasks.task import Reads, Task
@@ -41,6 +42,35 @@ _COMMON: dict[str, tuple[Any, Any]] = {
                 "--dicom",
                 help="Write DICOM also where what is read has no DICOM header, as nobody's "
                 "patient.",
+            ),
+        ],
+        False,
+    ),
+    "maps": (
+        Annotated[
+            Literal[MAP_FORMS],
+            typer.Option(
+                "--map",
+                help="How a map is written as DICOM: parametric (numbers and unit), images "
+                "(16 bits, for every viewer) or both.",
+            ),
+        ],
+        PARAMETRIC,
+    ),
+    "color_map": (
+        Annotated[
+            bool,
+            typer.Option("--color-map", help="Write a map in color over the image too."),
+        ],
+        False,
+    ),
+    "private": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--private",
+                help="Make folders and files for their owner alone (0700 and 0600); else the "
+                "system's defaults hold.",
             ),
         ],
         False,
@@ -84,7 +114,9 @@ def _run(task: Task[Any, Any], output: Path, given: dict[str, Any]) -> Answer:
             progress=progress,
             **given,
         )
-    return answer_of_run(result, task.outputs, partial(print_result, result, task.outputs))
+    forms = MapForms(maps=given.get("maps", PARAMETRIC), color=given.get("color_map", False))
+    written = forms.written(task.outputs)
+    return answer_of_run(result, written, partial(print_result, result, written))
 
 
 def _doing(task: Task[Any, Any]) -> str:

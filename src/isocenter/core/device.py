@@ -14,7 +14,7 @@ def resolve_device(device: str) -> str:
         SettingRefused: an unknown name, or "cuda" on a machine without it.
     """
     if not re.fullmatch(r"cpu|auto|cuda(:\d+)?", device):
-        raise SettingRefused(f"device must be cpu, cuda, cuda:N or auto, got {device!r}")
+        raise SettingRefused("device must be cpu, cuda, cuda:N or auto")
     if device == "cpu":
         return device
     import torch

@@ -1,20 +1,80 @@
-"""Files that are whole or absent, and their digests."""
+"""Files that are whole or absent, who may read them, why the disk said no, and digests."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-import re
-import secrets
-import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-PARTIAL = re.compile(r"\.partial-[0-9a-f]{8}")
-"""Ending of a folder that is still being written."""
+from isocenter.core.errors import IsocenterError, OutputRefused
+from isocenter.core.partial_folders import partial_folder
+from isocenter.core.reasons import reason_not_written
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space or name a folder on another disk",
+    errno.EDQUOT: "your disk quota is used up; free some space or name a folder on another disk",
+    errno.EFBIG: "the file system does not take files this large; name a folder on another disk",
+    errno.EROFS: "the file system is read-only; name a folder on another disk",
+    errno.EIO: "the disk reports a fault; name a folder on another disk, and have this one checked",
+}
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Turn failures of the disk into :class:`OutputRefused`, said in words."""
+    try:
+        yield
+    except IsocenterError:
+        raise
+    except Exception as error:
+        if (cause := disk_error(error)) is None:
+            raise
+        raise OutputRefused(
+            f"Cannot write to {folder}: {refusal_in_words(cause)}.",
+            reason=reason_not_written(cause),
+        ) from error
+
+
+def disk_error(error: BaseException) -> OSError | None:
+    """What the system said, where an error is of the disk.
+
+    Libraries raise errors of their own from those of the system, as pydicom does without the
+    number; the first in the chain that has one counts. Of what is no OSError itself, only those
+    that speak of the disk do.
+    """
+    is_of_system = isinstance(error, OSError)
+    first = error if isinstance(error, OSError) else None
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno and (is_of_system or seen.errno in _ADVICE):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return first
+
+
+def refusal_in_words(error: OSError) -> str:
+    """Why the system did not write, and what to do."""
+    reason = os.strerror(error.errno) if error.errno else "the system refused"
+    return f"{reason}; {_ADVICE.get(error.errno or 0, 'name a folder that you may write to')}"
+
+
+def raise_what_stops(folder: Path, num_bytes: int) -> None:
+    """Raise the OSError that keeps so many bytes from being written to a folder, if one does.
+
+    For libraries that only say that they could not write, or not even that.
+    """
+    zeros = bytes(2**20)
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        for start in range(0, num_bytes, len(zeros)):
+            probe.write(zeros[: num_bytes - start])
+        probe.flush()
+        os.fsync(probe.fileno())
 
 
 def part_of(path: Path) -> Path:
@@ -52,23 +112,29 @@ def put_in_place(part: Path, path: Path) -> None:
 
 
 @contextmanager
-def folder_appearing_whole(final: Path) -> Iterator[Path]:
+def folder_appearing_whole(final: Path, *, private: bool = False) -> Iterator[Path]:
     """A folder to write into, which becomes ``final`` in one step when the block ends well.
 
-    When the block fails, nothing stays behind. What a killed process leaves matches
-    :data:`PARTIAL`.
+    When the block fails, nothing stays behind. What a killed process leaves,
+    :func:`isocenter.core.partial_folders.left_overs` finds.
 
     Args:
         final: does not exist, or is an empty folder; its parent exists.
+        private: for its owner alone, with all that is in it.
     """
-    partial = final.parent / f".{final.name}.partial-{secrets.token_hex(4)}"
-    partial.mkdir()
-    try:
+    with partial_folder(final, private=private) as partial:
         yield partial
+        if private:
+            make_private(partial)
         flush_tree(partial)
         rename_folder(partial, final)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+
+
+def make_private(path: Path) -> None:
+    """Take a file or a folder and all in it from everybody but its owner: 0600 and 0700."""
+    for one in (path, *path.rglob("*")):
+        if not one.is_symlink():
+            one.chmod(0o700 if one.is_dir() else 0o600)
 
 
 def rename_folder(partial: Path, final: Path) -> None:

@@ -107,4 +107,48 @@ class MaskOutput:
     kind: Code
 
 
+@dataclass(frozen=True, kw_only=True)
+class MapImages:
+    """A map once more as images of its modality, 16 bits, for viewers without Parametric Map.
+
+    Attributes:
+        map: whose values they are.
+    """
+
+    map: MapOutput
+
+    @property
+    def name(self) -> str:
+        return f"{self.map.name}_images"
+
+    @property
+    def label(self) -> str:
+        return "Map, images"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapPictures:
+    """A map in color over the image that it is of, to look at and not to measure in.
+
+    Attributes:
+        map: whose values they show.
+        behind: name of the image series behind it; "" for what was read.
+    """
+
+    map: MapOutput
+    behind: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.map.name}_color"
+
+    @property
+    def label(self) -> str:
+        return "Map, in color"
+
+
 Output = SeriesOutput | MapOutput | MaskOutput
+"""What a task declares."""
+
+WrittenOutput = Output | MapImages | MapPictures
+"""What a run writes: a map may take further forms."""

@@ -57,7 +57,7 @@ def assignments_of(texts: Sequence[str]) -> dict[str, object]:
         name = name.strip()
         if not equals or not name:
             raise SettingRefused(
-                f"a setting is given as NAME=VALUE, such as mean.steps=500; got {text!r}"
+                "a setting is given as NAME=VALUE, such as mean.steps=500; one was not"
             )
         if name in found:
             raise SettingRefused(f"the setting {name} is given twice; give it once")
@@ -140,7 +140,7 @@ def _unknown(whole: object, name: str) -> SettingRefused:
     nearest = ends[:1] or near
     listed = ", ".join(names[:_MOST_NAMES])
     return SettingRefused(
-        f"no setting is called {name!r}; the nearest is {nearest[0]}. There are {len(names)} "
+        f"there is no such setting; the nearest is {nearest[0]}. There are {len(names)} "
         f"settings, among them {listed}"
     )
 

@@ -17,11 +17,14 @@ from isocenter.core.record import RunRecord
 from isocenter.dicom.uids import CODING_SCHEME_UID, derived_uid, device_uid
 
 PRODUCT = "Isocenter"
+STATION = "ISOCENTER"
+"""Station Name: which product it is; the computer's own name would tell whose it is."""
 CODING_SCHEME = "99ISOCENTER"
 AI_ENHANCED = "AI_ENHANCED"
 
 ACQUISITION_EQUIPMENT = Code("109101", "DCM", "Acquisition Equipment")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
+DEIDENTIFYING_EQUIPMENT = Code("109104", "DCM", "De-identifying Equipment")
 SYNTHESIZING_EQUIPMENT = Code("109100", "DCM", "Synthesizing Equipment")
 
 
@@ -103,7 +106,7 @@ def mark(
     equipment: list[Dataset] = []
     for source in sources:
         earlier = _items(source, "ContributingEquipmentSequence")
-        for item in (*earlier, _source_equipment(source, earlier)):
+        for item in (*earlier, _source_equipment(source, earlier), *_deidentifier(source, earlier)):
             if item not in equipment:
                 equipment.append(item)
     model = _model_equipment(provenance, purpose, made_at=made_at)
@@ -206,6 +209,8 @@ SCANNER_ONLY = (
     "SoftwareVersions",
     "DeviceUID",
     "SpatialResolution",
+    "DateOfManufacture",
+    "DateOfInstallation",
     "DateOfLastCalibration",
     "TimeOfLastCalibration",
 )
@@ -216,9 +221,8 @@ _STAYS_WITH_THE_IMAGE = ("InstitutionName", "InstitutionAddress", "Institutional
 
 def _source_equipment(dataset: Dataset, earlier: Sequence[Dataset]) -> Dataset:
     """The source's General Equipment: the scanner, unless an earlier item names the scanner."""
-    purposes = [p for item in earlier for p in _items(item, "PurposeOfReferenceCodeSequence")]
-    scanner_known = any(_is_code(purpose, ACQUISITION_EQUIPMENT) for purpose in purposes)
     item = Dataset()
+    scanner_known = _names(earlier, ACQUISITION_EQUIPMENT)
     role = PROCESSING_EQUIPMENT if scanner_known else ACQUISITION_EQUIPMENT
     item.PurposeOfReferenceCodeSequence = [code_item(role)]
     item.Manufacturer = str(dataset.get("Manufacturer") or "") or "Unknown"
@@ -228,12 +232,30 @@ def _source_equipment(dataset: Dataset, earlier: Sequence[Dataset]) -> Dataset:
     return item
 
 
+def _deidentifier(dataset: Dataset, earlier: Sequence[Dataset]) -> list[Dataset]:
+    """What removed the identity of a source that says so, where it does not name it itself."""
+    if dataset.get("PatientIdentityRemoved") != "YES" or _names(earlier, DEIDENTIFYING_EQUIPMENT):
+        return []
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = [code_item(DEIDENTIFYING_EQUIPMENT)]
+    item.Manufacturer = "Unknown"
+    item.ContributionDescription = "De-identified, as the source says, by what it does not name."
+    return [item]
+
+
+def _names(equipment: Sequence[Dataset], role: Code) -> bool:
+    """Whether an item of Contributing Equipment has this role."""
+    purposes = [p for item in equipment for p in _items(item, "PurposeOfReferenceCodeSequence")]
+    return any(_is_code(purpose, role) for purpose in purposes)
+
+
 def _model_equipment(provenance: Provenance, purpose: Code, *, made_at: datetime) -> Dataset:
     record = provenance.record
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [code_item(purpose)]
     item.Manufacturer = PRODUCT
     item.ManufacturerModelName = fitted(record.model_name, 64)
+    item.StationName = STATION
     item.SoftwareVersions = _software_versions(record)
     item.DeviceSerialNumber = _device_serial_number(record)
     if record.weights_sha256:
@@ -250,6 +272,7 @@ def _write_product_as_equipment(dataset: Dataset, record: RunRecord) -> None:
             delattr(dataset, keyword)
     dataset.Manufacturer = PRODUCT
     dataset.ManufacturerModelName = fitted(f"{PRODUCT} {record.task}", 64)
+    dataset.StationName = STATION
     dataset.SoftwareVersions = _software_versions(record)
     dataset.DeviceSerialNumber = _device_serial_number(record)
 

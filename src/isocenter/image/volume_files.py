@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import gzip
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +27,9 @@ from numpy.typing import NDArray
 
 from isocenter.core.acquisition import Acquisition, CtAcquisition
 from isocenter.core.errors import InputRefused, OutputRefused, UnreadableInput
-from isocenter.core.files import put_in_place
+from isocenter.core.files import put_in_place, raise_what_stops
 from isocenter.core.outputs import HOUNSFIELD
+from isocenter.core.partial_folders import partial_folder
 from isocenter.core.volume import Geometry, Vector, Volume
 from isocenter.image.ct_values import why_not_hu
 
@@ -164,6 +164,7 @@ def write_volume_file(volume: Volume, path: str | Path, *, synthetic: bool = Fal
 
     Raises:
         OutputRefused: another ending, or no such folder.
+        OSError: the disk does not take it.
         ValueError: values that are not finite.
     """
     path = Path(path)
@@ -173,13 +174,12 @@ def write_volume_file(volume: Volume, path: str | Path, *, synthetic: bool = Fal
         )
     if not path.parent.is_dir():
         raise OutputRefused("the folder of the volume file does not exist; make it first")
-    import SimpleITK
-
     image = simple_itk_image(volume)
     if synthetic:
         image.SetMetaData(_NOTE_KEY, image.GetMetaData(_NOTE_KEY) + _SYNTHETIC_NOTE)
+    num_bytes = image.GetNumberOfPixels() * image.GetSizeOfPixelComponent()
     with _files_appearing_whole(path) as temporary:
-        SimpleITK.WriteImage(image, str(temporary), useCompression=path.suffix == ".gz")
+        _write_whole(image, temporary, num_bytes)
     return path
 
 
@@ -217,12 +217,44 @@ def _files_appearing_whole(path: Path) -> Iterator[Path]:
 
     Everything written there takes its place when the block ends well, ``path`` itself last.
     """
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        yield Path(folder) / path.name
-        written = sorted(Path(folder).iterdir(), key=lambda one: one.name == path.name)
+    with partial_folder(path) as folder:
+        yield folder / path.name
+        written = sorted(folder.iterdir(), key=lambda one: one.name == path.name)
         for one in written:
-            one.chmod(0o644)
             put_in_place(one, path.with_name(one.name))
+
+
+def _write_whole(image: Any, path: Path, num_bytes: int) -> None:
+    """Have SimpleITK write, and see that all is there: it cuts NIfTI short without a word.
+
+    Raises:
+        OSError: the disk did not take it.
+        OutputRefused: the file is not whole, for a reason that is gone.
+    """
+    import SimpleITK
+
+    try:
+        SimpleITK.WriteImage(image, str(path), useCompression=path.suffix == ".gz")
+    except RuntimeError as error:
+        raise_what_stops(path.parent, num_bytes)
+        raise OutputRefused("the volume file could not be written; try again") from error
+    if _num_bytes_stored(path) < num_bytes:
+        raise_what_stops(path.parent, num_bytes)
+        raise OutputRefused("the volume file was cut short; try again")
+
+
+def _num_bytes_stored(path: Path) -> int:
+    """Bytes of a file, decompressed; of all beside it too, as values may lie in one."""
+    if path.suffix != ".gz":
+        return sum(one.stat().st_size for one in path.parent.iterdir())
+    count = 0
+    try:
+        with gzip.open(path) as stream:
+            while block := stream.read(2**20):
+                count += len(block)
+    except (EOFError, OSError, zlib.error):
+        return 0
+    return count
 
 
 # NIfTI

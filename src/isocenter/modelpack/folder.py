@@ -29,7 +29,13 @@ from torch import Tensor, nn
 
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import ModelRefused, OutputRefused
-from isocenter.core.files import digests_below, folder_appearing_whole, write_text
+from isocenter.core.files import (
+    digests_below,
+    folder_appearing_whole,
+    raise_what_stops,
+    write_text,
+    writing_to,
+)
 from isocenter.modelpack.card import checked_card
 from isocenter.modelpack.registry import (
     KINDS,
@@ -142,7 +148,7 @@ def save_folder(
         The digest over everything that decides a pixel.
 
     Raises:
-        OutputRefused: the folder exists.
+        OutputRefused: the folder exists, or the disk does not take it.
         ModelRefused: the model is of no registered kind, or its card does not say enough.
         ValueError: a document has a name that is taken or not one of a text file.
     """
@@ -150,13 +156,14 @@ def save_folder(
     kind = model_kind(type(model).__name__)
     if folder.exists() or folder.is_symlink():
         raise OutputRefused("the model folder exists already; name another or remove it first")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder_appearing_whole(folder) as partial:
-        _write_parts(model, kind, partial)
-        for name, text in (documents or {}).items():
-            _check_document(partial, name)
-            write_text(partial / name, text)
-        return write_checksums(partial)
+    with writing_to(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with folder_appearing_whole(folder) as partial:
+            _write_parts(model, kind, partial)
+            for name, text in (documents or {}).items():
+                _check_document(partial, name)
+                write_text(partial / name, text)
+            return write_checksums(partial)
 
 
 def verify(folder: str | Path) -> str:
@@ -244,7 +251,7 @@ def load(model: str | Path | None = None, *, device: str = "cpu") -> Any:
         near = difflib.get_close_matches(folder.name, shipped, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ModelRefused(
-            f"there is no model and no folder {name!r}; {hint}{', '.join(shipped)} comes with the "
+            f"there is no such model and no such folder; {hint}{', '.join(shipped)} comes with the "
             "package, for any other give the model's folder"
         )
     return load_folder(folder, device=device)
@@ -384,7 +391,11 @@ def _save_weights(network: nn.Module, path: Path, role: str) -> None:
             raise ModelRefused(
                 f"the tensor {name} of {role} is not finite in half precision; train again"
             )
-    save_file(state, path)
+    try:
+        save_file(state, path)
+    except SafetensorError:
+        raise_what_stops(path.parent, sum(tensor.nbytes for tensor in state.values()))
+        raise
     path.chmod(0o644)
 
 

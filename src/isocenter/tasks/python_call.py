@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
 
+from isocenter.tasks.map_forms import has_maps
 from isocenter.tasks.settings import check_names, facts_of, settings_from
 from isocenter.tasks.task import Task
 
@@ -17,6 +18,9 @@ _COMMON = {
     "device": ("cpu", '"cpu", "cuda", "cuda:1" and so on, or "auto"'),
     "force": (False, "go on with a scan that the task does not accept, with warnings"),
     "dicom": (False, "write DICOM also where nothing that was read has a DICOM header"),
+    "maps": ("parametric", 'how maps are written as DICOM: "parametric", "images" or "both"'),
+    "color_map": (False, "write maps in color over the image too"),
+    "private": (False, "make folders and files for their owner alone (0700 and 0600)"),
     "progress": (None, "called after every slice with how many are done, of how many"),
 }
 
@@ -53,6 +57,8 @@ def common_options(task: Task[Any, Any]) -> tuple[str, ...]:
         useless |= {"model", "device"}
     if task.judge is None:
         useless |= {"force"}
+    if not has_maps(task.outputs):
+        useless |= {"maps", "color_map"}
     return tuple(name for name in _COMMON if name not in useless)
 
 

@@ -1,62 +1,39 @@
 """A folder of results that appears whole, at once, or not at all.
 
-A run writes into ``.NAME.partial-XXXXXXXX`` beside ``NAME`` and renames it in one step when every
-file is on the disk. A lock ``.NAME.lock`` beside it, which the system releases when a process ends
-however it ends, keeps two runs from the same result; whoever holds it may remove what killed runs
-left.
+A run writes into a partial folder beside ``NAME`` and renames it in one step when every file is on
+the disk. A lock beside it, which the system releases when a process ends however it ends, keeps two
+runs from the same result; whoever holds it may remove what killed runs left.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from isocenter.core.errors import OutputRefused
 from isocenter.core.files import (
-    PARTIAL,
     digests_below,
     folder_appearing_whole,
     sha256_of,
     write_json,
+    writing_to,
 )
-from isocenter.core.reasons import reason_not_written
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
+from isocenter.core.partial_folders import held, lock_of, remove_old
 
 RECORD_NAME = "record.json"
-# Long enough to notice that the holder before us has just removed its lock file.
-_PATIENCE_S = 0.1
-_ADVICE = {
-    errno.ENOSPC: "the disk is full; free some space or name a folder on another disk",
-    errno.EDQUOT: "your disk quota is used up; free some space or name a folder on another disk",
-    errno.EFBIG: "the file system does not take files this large; name a folder on another disk",
-}
-
-
-@contextmanager
-def writing_to(folder: Path) -> Iterator[None]:
-    """Turn failures of the disk into :class:`OutputRefused`, said in words."""
-    try:
-        yield
-    except OSError as error:
-        default = "name a folder that you may write to"
-        advice = _ADVICE.get(error.errno or 0, default)
-        reason = os.strerror(error.errno) if error.errno else "the system refused"
-        raise OutputRefused(
-            f"Cannot write to {folder}: {reason}; {advice}.", reason=reason_not_written(error)
-        ) from error
+OLD_S = 24 * 3600.0
+"""From when on a run clears away what runs to other names left, where locks may not be seen."""
 
 
 @contextmanager
 def only_run_for(final: Path) -> Iterator[None]:
-    """Hold the lock of one result folder; left-overs of killed runs are removed on entry.
+    """Hold the lock of one result folder; what killed runs left is removed on entry.
+
+    That of runs to the same name at once, that of others once it is old.
 
     Raises:
         OutputRefused: another run is making this result, or the place is not writable.
@@ -66,55 +43,32 @@ def only_run_for(final: Path) -> Iterator[None]:
             f"{final} is the root of a file system and cannot appear at once; name a new folder "
             "inside it."
         )
-    from filelock import FileLock
-
-    lock = FileLock(final.parent / f".{final.name}.lock", timeout=_PATIENCE_S, poll_interval=0.05)
-    with writing_to(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        is_held = _acquire(lock)
-    if not is_held:
-        raise OutputRefused(
-            f"Another run is writing {final} now; wait for it, or name another folder.",
-            reason="output_busy",
-        )
-    try:
-        _remove_left_overs(final)
+    with ExitStack() as stack:
+        with writing_to(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            is_held = stack.enter_context(held(lock_of(final)))
+        if not is_held:
+            raise OutputRefused(
+                f"Another run is writing {final} now; wait for it, or name another folder.",
+                reason="output_busy",
+            )
+        remove_old(final.parent, older_than_s=OLD_S, of=final)
         yield
-    finally:
-        # Removed while held: whoever opened it meanwhile notices, and opens the next one.
-        with suppress(OSError):
-            os.unlink(lock.lock_file)
-        lock.release()
-
-
-def _acquire(lock: BaseFileLock) -> bool:
-    from filelock import Timeout
-
-    try:
-        lock.acquire()
-    except Timeout:
-        return False
-    return True
-
-
-def _remove_left_overs(final: Path) -> None:
-    for path in final.parent.iterdir():
-        if path.name.startswith(f".{final.name}") and PARTIAL.fullmatch(
-            path.name[len(final.name) + 1 :]
-        ):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
-def appearing_at_once(final: Path) -> Iterator[Path]:
+def appearing_at_once(final: Path, *, private: bool = False) -> Iterator[Path]:
     """A new folder to write into, which becomes ``final`` when the block ends well.
 
     Hold :func:`only_run_for` around it. When the block fails, nothing stays behind.
 
+    Args:
+        private: for its owner alone.
+
     Raises:
         OutputRefused: the place is taken or not writable.
     """
-    with writing_to(final), folder_appearing_whole(final) as partial:
+    with writing_to(final), folder_appearing_whole(final, private=private) as partial:
         yield partial
 
 

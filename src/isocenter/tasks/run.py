@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused
-from isocenter.core.outputs import SeriesOutput
+from isocenter.core.files import make_private, writing_to
+from isocenter.core.outputs import MapImages, SeriesOutput, WrittenOutput
 from isocenter.core.progress import Progress, silent
 from isocenter.core.record import RunRecord
 from isocenter.core.version import __version__, library_versions
 from isocenter.core.volume import SliceSource
 from isocenter.tasks.inputs import DEFAULT_ENDING, Input, Opened, open_inputs, source_digest
+from isocenter.tasks.map_forms import PARAMETRIC, MapForms
 from isocenter.tasks.result_folder import (
     appearing_at_once,
     earlier_result,
@@ -84,6 +86,7 @@ class _Run:
     suitability: Suitability
     work: Work[Any]
     record: RunRecord
+    outputs: tuple[WrittenOutput, ...]
     notes: tuple[str, ...]
     ending: str
 
@@ -100,6 +103,9 @@ def run(
     largest_run: bool = False,
     force: bool = False,
     dicom: bool = False,
+    private: bool = False,
+    maps: str = PARAMETRIC,
+    color_map: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
     """Do a task: read, check, compute, write.
@@ -119,6 +125,10 @@ def run(
         force: go on with a scan that the task does not accept; the warnings are written into the
             report and into every DICOM object.
         dicom: write DICOM also where nothing that was read has a DICOM header.
+        private: folders and files are for their owner alone (0700 and 0600), whatever the system's
+            defaults.
+        maps: how maps are written as DICOM: "parametric", "images" (16 bits) or "both".
+        color_map: write them in color over the image too.
         progress: called after every slice.
 
     Raises:
@@ -127,6 +137,7 @@ def run(
         OutputRefused: the place to write to.
     """
     device = resolve_device(device)
+    forms = MapForms(maps=maps, color=color_map)
     settings = task.settings() if settings is None else settings
     if not str(output):
         raise InputRefused("input and output must be named; an empty name is neither")
@@ -137,6 +148,7 @@ def run(
     ending = _ending(opened, dicom=dicom)
     if not ending:
         _refuse_unwritable(task, opened)
+    _refuse_forms(task, forms, ending)
     case = Case(
         scans={each.name: each.source for each in opened},
         settings=settings,
@@ -151,7 +163,8 @@ def run(
         model=case.model,
         suitability=suitability,
         work=work,
-        record=_record(task, opened, case.model, work, suitability, device, ending, dicom),
+        record=_record(task, opened, case.model, work, suitability, device, ending, dicom, forms),
+        outputs=forms.written(task.outputs),
         notes=(
             *(note for each in opened for note in each.notes),
             *work.notes,
@@ -162,8 +175,11 @@ def run(
     with only_run_for(final):
         if earlier := earlier_result(final, prepared.record.digest()):
             record = _stored_record(earlier["record"])
+            if private:
+                with writing_to(final):
+                    make_private(final)
             return _result(final, prepared, record, already_there=True)
-        with appearing_at_once(final) as partial:
+        with appearing_at_once(final, private=private) as partial:
             _write(prepared, partial, progress or silent)
     return _result(final, prepared, prepared.record)
 
@@ -207,6 +223,25 @@ def _refuse_unwritable(task: Task[Any, Any], opened: Sequence[Opened]) -> None:
                 f"{reason}. Correct the task's declaration; from a volume file, without --dicom "
                 "(dicom=True), it writes volume files"
             )
+
+
+def _refuse_forms(task: Task[Any, Any], forms: MapForms, ending: str) -> None:
+    """Refuse, before any work, forms of a map that cannot be written."""
+    from isocenter.dicom.writing.modalities import image_kind
+
+    if not forms.settings:
+        return
+    if ending:
+        raise InputRefused(
+            "the forms of a map (--map, --color-map) are of DICOM, and the results are "
+            f"{ending} files; add --dicom (dicom=True), or leave them out"
+        )
+    for output in forms.written(task.outputs):
+        if isinstance(output, MapImages):
+            try:
+                image_kind(output.map.modality)
+            except ValueError as error:
+                raise InputRefused(f"{output.map.label} has no images: {error}") from error
 
 
 def _why_not_dicom(output: SeriesOutput, changed: SliceSource | None) -> str:
@@ -255,8 +290,9 @@ def _record(
     device: str,
     ending: str,
     dicom: bool,
+    forms: MapForms,
 ) -> RunRecord:
-    settings = asdict(work.settings)
+    settings = asdict(work.settings) | forms.settings
     if task.load_model is not None:
         settings["device"] = device.partition(":")[0]
     if not opened or opened[0].ending:
@@ -282,7 +318,7 @@ def _stored_record(content: Mapping[str, Any]) -> RunRecord:
 def _result(
     final: Path, prepared: _Run, record: RunRecord, *, already_there: bool = False
 ) -> RunResult:
-    outputs = prepared.task.outputs
+    outputs = prepared.outputs
     return RunResult(
         folder=final,
         files={output.name: tuple(sorted((final / output.name).iterdir())) for output in outputs},
@@ -314,14 +350,21 @@ def _write(prepared: _Run, partial: Path, progress: Progress) -> None:
         ),
         partial / REPORT_NAME,
     )
-    write_record(partial, {"record": prepared.record.as_dict(), "observations": observed.facts})
+    write_record(
+        partial,
+        {
+            "record": prepared.record.as_dict(),
+            "observations": observed.facts,
+            "notes": list(prepared.notes),
+        },
+    )
 
 
 def _stream(prepared: _Run, partial: Path, progress: Progress) -> Observed:
     """Push every slice to every sink."""
     work, place = prepared.work, _place(prepared, partial)
     observer = work.observer or _general_observer(prepared, place)
-    outputs = [place.sink(output) for output in prepared.task.outputs]
+    outputs = [place.sink(output) for output in prepared.outputs]
     sinks: list[Sink] = [
         *outputs,
         ObserverSink(observer),
@@ -344,7 +387,7 @@ def _place(prepared: _Run, folder: Path) -> Place:
         acquisition = opened[0].source.acquisition
     return Place(
         folder=folder,
-        outputs=prepared.task.outputs,
+        outputs=prepared.outputs,
         sources=opened,
         geometry=geometry,
         acquisition=acquisition,

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocenter.core.acquisition import Acquisition
-from isocenter.core.outputs import MapOutput, MaskOutput, Output, SeriesOutput
+from isocenter.core.outputs import (
+    HOUNSFIELD,
+    MapImages,
+    MapOutput,
+    MapPictures,
+    MaskOutput,
+    SeriesOutput,
+    WrittenOutput,
+)
 from isocenter.core.progress import Progress
 from isocenter.core.volume import Geometry, Volume
 from isocenter.tasks.inputs import Opened
@@ -20,6 +28,10 @@ from isocenter.tasks.task import Observer, SliceResult
 
 if TYPE_CHECKING:
     from isocenter.dicom.marking import Provenance
+    from isocenter.tasks.color_overlay import ColorOverlay
+
+SOFT_TISSUE_HU = (-160.0, 240.0)
+SHOWN_PERCENTILES = (0.5, 99.5)
 
 
 class Sink(Protocol):
@@ -51,6 +63,7 @@ class OutputSink:
 
     Attributes:
         name: of the output.
+        values: name of what it writes in each result.
         writer: of its files.
         shape: (row, column) of every slice.
         masked: whether the writer is told where nothing was measured.
@@ -58,16 +71,44 @@ class OutputSink:
     """
 
     name: str
+    values: str
     writer: SliceWriter
     shape: tuple[int, ...]
     masked: bool = False
     num_clipped: int = 0
 
     def take(self, result: SliceResult) -> None:
-        values = result.values[self.name]
+        values = result.values[self.values]
         check_numbers(values, self.shape, result.index)
         told = {"valid": result.valid} if self.masked else {}
         self.num_clipped += self.writer.write(result.index, values, **told) or 0
+
+    def finish(self) -> None:
+        self.writer.finish()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapPicturesSink:
+    """Writes a map in color over the image that it is of.
+
+    Attributes:
+        name: of the output.
+        output: whose values are drawn, over which.
+        draw: draws one slice.
+        writer: of the pictures.
+    """
+
+    name: str
+    output: MapPictures
+    draw: ColorOverlay
+    writer: SliceWriter
+    num_clipped: int = 0
+
+    def take(self, result: SliceResult) -> None:
+        values = result.values[self.output.map.name]
+        behind = result.values.get(self.output.behind, result.before)
+        image = np.full(values.shape, self.draw.gray_window[0]) if behind is None else behind
+        self.writer.write(result.index, self.draw(image, values))
 
     def finish(self) -> None:
         self.writer.finish()
@@ -117,32 +158,68 @@ class Place:
     """
 
     folder: Path
-    outputs: Sequence[Output]
+    outputs: Sequence[WrittenOutput]
     sources: Sequence[Opened]
     geometry: Geometry
     acquisition: Acquisition
     ending: str
     provenance: Provenance
 
-    def sink(self, output: Output) -> OutputSink:
+    def sink(self, output: WrittenOutput) -> OutputSink | MapPicturesSink:
         """What writes one output."""
         folder = self.folder / output.name
         folder.mkdir()
+        if isinstance(output, MapPictures):
+            return self._pictures(output, folder)
         writer = self._dicom(output, folder) if not self.ending else self._volume(output, folder)
         return OutputSink(
             name=output.name,
+            values=output.map.name if isinstance(output, MapImages) else output.name,
             writer=writer,
             shape=self.geometry.shape[1:],
             masked=not self.ending and self._is_new_series(output),
         )
 
-    def _is_new_series(self, output: Output) -> bool:
+    def _pictures(self, output: MapPictures, folder: Path) -> MapPicturesSink:
+        from isocenter.dicom.marking import comment_text
+        from isocenter.dicom.writing.map_pictures import MapPicturesWriter
+        from isocenter.tasks.color_overlay import ColorOverlay
+
+        flag = f"{output.map.flag} {output.map.content_label}"
+        return MapPicturesSink(
+            name=output.name,
+            output=output,
+            draw=ColorOverlay(
+                output.map,
+                gray_window=self._gray_window(),
+                columns=self.geometry.shape[2],
+                statement=comment_text(self.provenance, flag=flag),
+            ),
+            writer=MapPicturesWriter(
+                self._map_place(), folder, provenance=self.provenance, output=output
+            ),
+        )
+
+    def _gray_window(self) -> tuple[float, float]:
+        """Soft tissue in HU; else what most values of the middle slice that was read lie in."""
+        if not self.sources:
+            return (0.0, 1.0)
+        scan = self.sources[0].source
+        if scan.unit == HOUNSFIELD.name:
+            return SOFT_TISSUE_HU
+        middle = len(scan) // 2
+        values = scan.values(middle)[scan.valid(middle)]
+        low, high = np.percentile(values, SHOWN_PERCENTILES) if values.size else (0.0, 1.0)
+        return float(low), float(max(high, low + 1e-6))
+
+    def _is_new_series(self, output: WrittenOutput) -> bool:
         """Whether its values are written, not a change of what was read."""
         if not isinstance(output, SeriesOutput):
             return False
         return output.absolute or all(each.ending for each in self.sources)
 
-    def _volume(self, output: Output, folder: Path) -> SliceWriter:
+    def _volume(self, output: WrittenOutput, folder: Path) -> SliceWriter:
+        assert not isinstance(output, MapImages | MapPictures)  # refused: forms of DICOM alone
         return _VolumeFileWriter(
             path=folder / f"{output.name}{self.ending}",
             geometry=self.geometry,
@@ -150,7 +227,7 @@ class Place:
             dtype="u1" if isinstance(output, MaskOutput) else "f4",
         )
 
-    def _dicom(self, output: Output, folder: Path) -> SliceWriter:
+    def _dicom(self, output: WrittenOutput, folder: Path) -> SliceWriter:
         """The writers of the folder ``dicom``; only here is it decided which one."""
         series: list[Any] = [each.source for each in self.sources if not each.ending]
         told: dict[str, Any] = {"provenance": self.provenance, "output": output}
@@ -162,6 +239,11 @@ class Place:
             from isocenter.dicom.writing.parametric_map import ParametricMapWriter
 
             return ParametricMapWriter(self._grid(series), folder, **told)
+        if isinstance(output, MapImages):
+            from isocenter.dicom.writing.map_images import map_images_writer
+
+            return map_images_writer(self._map_place(), folder, **told)
+        assert isinstance(output, SeriesOutput)
         if not self._is_new_series(output):
             from isocenter.dicom.writing.derived_series import DerivedSeriesWriter
 
@@ -177,6 +259,9 @@ class Place:
             **told,
         )
 
+    def _map_place(self) -> Any:
+        return self._grid([each.source for each in self.sources if not each.ending])
+
     def _grid(self, series: Sequence[Any]) -> Any:
         """The first series, where results lie on its slices; else a grid of their own."""
         if series and self.geometry == series[0].geometry:
@@ -185,7 +270,7 @@ class Place:
 
         return NewGrid(geometry=self.geometry, acquisition=self.acquisition, sources=tuple(series))
 
-    def _variant(self, output: Output) -> str:
+    def _variant(self, output: WrittenOutput) -> str:
         """Tells several changes of one source apart; the first needs no name."""
         changes = [
             each.name

@@ -8,15 +8,16 @@ from typing import Any
 
 import torch
 
-from isocenter.core.files import appearing_whole
+from isocenter.core.files import appearing_whole, writing_to
 
 CHECKPOINT = "last.pt"
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write tensors, numbers and mappings; what was there before stays until this is whole."""
-    with appearing_whole(path) as part:
-        torch.save(state, part)
+    # Through a file of ours, torch's error has that of the system behind it.
+    with writing_to(path.parent), appearing_whole(path) as part, part.open("wb") as file:
+        torch.save(state, file)
 
 
 def load_state(path: Path) -> dict[str, Any]:

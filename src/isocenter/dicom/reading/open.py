@@ -10,6 +10,7 @@ from isocenter.dicom.reading.ct_rules import CT_SERIES
 from isocenter.dicom.reading.ct_series import CtSeries
 from isocenter.dicom.reading.discover import FoundSeries, SeriesSummary, choose, discover
 from isocenter.dicom.reading.mr_rules import MR_SERIES
+from isocenter.dicom.reading.rescales import rescale_notes
 from isocenter.dicom.reading.series import ImageSeries
 
 Run = Literal["all", "largest"]
@@ -101,7 +102,7 @@ def _notes(found: FoundSeries) -> list[str]:
         notes.append(
             f"{left_out} slices outside the largest even run of {len(found.frames)} were left out."
         )
-    return notes
+    return [*notes, *rescale_notes(found.frames)]
 
 
 def read_volume(path: str | Path, *, series: str | None = None) -> Volume:

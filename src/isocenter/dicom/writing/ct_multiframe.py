@@ -40,9 +40,6 @@ _CONVERTED = (
     "ConversionSourceAttributesSequence",
 )
 
-_WORTH_KEEPING = ("ConvolutionKernel", "KVP", "CTDIvol", "ReconstructionDiameter")
-"""What a conversion from classic images left unassigned and a reader may still want."""
-
 Frame = tuple[Dataset, int]
 """Header of a multi-frame source and a frame in it, counted from 0."""
 
@@ -64,7 +61,7 @@ def multiframe_header(
         variant: as in :class:`isocenter.dicom.writing.derived_series.DerivedSeriesWriter`.
     """
     source = windows[0][0][0]
-    header = kept_header(source)
+    header = kept_header(source, EnhancedCTImageStorage)
     header.SOPClassUID = EnhancedCTImageStorage
     header.ImageType = _derived_type(source.get("ImageType"))
     write_identity(header, source, provenance, output, variant=variant)
@@ -78,7 +75,7 @@ def multiframe_header(
     groups = header.PerFrameFunctionalGroupsSequence
     header.PerFrameFunctionalGroupsSequence = [groups[window[0][1]] for window in windows]
     header.NumberOfFrames = len(windows)
-    _dissolve_conversion(header)
+    _fill_groups(header, source, _dissolve_conversion(header))
     _write_frame_types(header)
     _write_frame_derivations(header, windows, provenance, output)
     _fill_dimensions(header)
@@ -113,25 +110,59 @@ def _groups(header: Dataset) -> Iterator[Dataset]:
     yield from header.PerFrameFunctionalGroupsSequence
 
 
-def _dissolve_conversion(header: Dataset) -> None:
-    """Leave the form of Legacy Converted Enhanced CT, which is not allowed in Enhanced CT."""
+def _dissolve_conversion(header: Dataset) -> list[Dataset]:
+    """Leave the form of Legacy Converted Enhanced CT, which is not allowed in Enhanced CT.
+
+    Returns what the conversion could not assign. Kernel, tube voltage and dose are there too: the
+    groups of Enhanced CT that hold them demand more than a classic image says, so they stay with
+    the source.
+    """
+    unassigned: list[Dataset] = []
     for keyword in _CONVERTED:
         for group in _groups(header):
-            for item in group.get(keyword) or ():
-                _keep_worthy(header, item)
+            unassigned += group.get(keyword) or ()
             if keyword in group:
                 delattr(group, keyword)
-    if not any("FrameAnatomySequence" in group for group in _groups(header)):
+    return unassigned
+
+
+def _fill_groups(header: Dataset, source: Dataset, converted: Sequence[Dataset]) -> None:
+    """Functional groups that Enhanced CT demands and a conversion may lack."""
+    groups, shared = list(_groups(header)), header.SharedFunctionalGroupsSequence[0]
+    if not any("FrameAnatomySequence" in group for group in groups):
         anatomy = Dataset()
         anatomy.AnatomicRegionSequence = [code_item(UNKNOWN_BODY_PART)]
         anatomy.FrameLaterality = "U"
-        header.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [anatomy]
+        shared.FrameAnatomySequence = [anatomy]
+    if not any("IrradiationEventIdentificationSequence" in group for group in groups):
+        event = Dataset()
+        event.IrradiationEventUID = _irradiation_events(source, converted)
+        shared.IrradiationEventIdentificationSequence = [event]
+    for group in groups:
+        _mend_group(group, has_evidence="ReferencedImageEvidenceSequence" in header)
+    if "Laterality" in header:
+        del header.Laterality  # each frame has its own
 
 
-def _keep_worthy(header: Dataset, converted: Dataset) -> None:
-    for keyword in _WORTH_KEEPING:
-        if keyword in converted and keyword not in header:
-            header[keyword] = converted[keyword]
+def _mend_group(group: Dataset, *, has_evidence: bool) -> None:
+    """Give a frame a laterality, and drop references that a conversion left without a purpose."""
+    for anatomy in group.get("FrameAnatomySequence") or ():
+        anatomy.FrameLaterality = anatomy.get("FrameLaterality") or "U"
+    referenced = group.get("ReferencedImageSequence") or ()
+    explained = all(item.get("PurposeOfReferenceCodeSequence") for item in referenced)
+    if referenced and not (explained and has_evidence):
+        del group.ReferencedImageSequence
+
+
+def _irradiation_events(source: Dataset, converted: Sequence[Dataset]) -> list[str]:
+    """What a conversion knows; a UID of the series' own where nobody named an event."""
+    known = [str(item.IrradiationEventUID) for item in (source, *converted) if _has_event(item)]
+    named = list(dict.fromkeys(known))
+    return named or [derived_uid("irradiation event", source.SeriesInstanceUID)]
+
+
+def _has_event(item: Dataset) -> bool:
+    return isinstance(item.get("IrradiationEventUID"), str)
 
 
 def _write_frame_types(header: Dataset) -> None:

@@ -30,6 +30,8 @@ from isocenter.dicom.writing.references import (
 SERIES_NUMBER_BAND = 9000
 MAP_NUMBER_BAND = SERIES_NUMBER_BAND + 500
 MASK_NUMBER_BAND = MAP_NUMBER_BAND + 500
+MAP_IMAGES_NUMBER_BAND = MASK_NUMBER_BAND + 500
+MAP_PICTURES_NUMBER_BAND = MAP_IMAGES_NUMBER_BAND + 500
 
 
 def classic_header(
@@ -49,7 +51,7 @@ def classic_header(
     """
     source = window[0]
     kind = image_kind(output.modality)
-    header = kept_header(source)
+    header = kept_header(source, kind.sop_class_uid)
     fill_empty(header, kind.empty_where_unknown)
     header.SOPClassUID = kind.sop_class_uid
     header.ImageType = kind.image_type(output.image_type, flavor=_flavor(source))

@@ -1,4 +1,4 @@
-"""What stays of a source's header: true, valid, without private elements."""
+"""What stays of a source's header: true, valid, and known to the IOD of the result."""
 
 from __future__ import annotations
 
@@ -6,40 +6,38 @@ from collections.abc import Iterable
 from copy import deepcopy
 
 from pydicom import config
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.datadict import (
+    dictionary_has_tag,
+    dictionary_is_retired,
+    dictionary_VR,
+    keyword_for_tag,
+)
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.valuerep import VALIDATORS, DSfloat, format_number_as_ds
 
 from isocenter.dicom.uids import derived_uid
+from isocenter.dicom.writing.modules import keywords_of
 
-NO_LONGER_TRUE = (
-    "SmallestImagePixelValue",
-    "LargestImagePixelValue",
-    "SmallestPixelValueInSeries",
-    "LargestPixelValueInSeries",
-    "IconImageSequence",
-    "HistogramSequence",
-    "AlternateRepresentationSequence",
-    "PixelDataProviderURL",
-    "DigitalSignaturesSequence",
-    "MACParametersSequence",
-    "EncryptedAttributesSequence",
-    "PrivateDataElementCharacteristicsSequence",
-    "ReferencedPerformedProcedureStepSequence",
-    "PerformedProcedureStepID",
-    "PerformedProcedureStepDescription",
-    "PerformedProcedureStepStartDate",
-    "PerformedProcedureStepStartTime",
-    "PerformedProcedureStepEndDate",
-    "PerformedProcedureStepEndTime",
-    "PerformedProtocolCodeSequence",
-    "SourceImageSequence",
-    "DataSetTrailingPadding",
-    "PlanarConfiguration",
-    "PixelData",
+NO_LONGER_TRUE = frozenset(
+    """
+    SmallestImagePixelValue LargestImagePixelValue SmallestPixelValueInSeries
+    LargestPixelValueInSeries IconImageSequence PixelDataProviderURL
+    DigitalSignaturesSequence MACParametersSequence EncryptedAttributesSequence
+    PrivateDataElementCharacteristicsSequence
+    ReferencedPerformedProcedureStepSequence PerformedProcedureStepID
+    PerformedProcedureStepDescription PerformedProcedureStepStartDate
+    PerformedProcedureStepStartTime PerformedProcedureStepEndDate PerformedProcedureStepEndTime
+    PerformedProtocolCodeSequence
+    SourceImageSequence PlanarConfiguration PixelData
+    InstanceCoercionDateTime InstanceOriginStatus SOPInstanceStatus SOPAuthorizationDateTime
+    SOPAuthorizationComment AuthorizationEquipmentCertificationNumber QueryRetrieveView
+    RelatedGeneralSOPClassUID OriginalSpecializedSOPClassUID ConversionSourceAttributesSequence
+    HL7StructuredDocumentReferenceSequence FrameExtractionSequence
+    """.split()
 )
+"""Of the source's pixels, of its making, or of its standing in an archive."""
 
 EMPTY_WHERE_UNKNOWN = (
     "PatientName",
@@ -78,16 +76,18 @@ _UNPAIRED_BODY_PARTS = frozenset(
 """Body parts of PS3.16 Annex L without a left and a right."""
 
 
-def kept_header(source: Dataset) -> Dataset:
-    """What stays of a source header: copied, valid, without private and outdated elements."""
+def kept_header(source: Dataset, sop_class_uid: str = "") -> Dataset:
+    """What stays of a source header: copied, valid, without outdated elements.
+
+    Args:
+        sop_class_uid: of the result; what no module of its IOD has is left behind. "" where the
+            header only lends person, study, equipment and place.
+    """
+    known = keywords_of(sop_class_uid) - NO_LONGER_TRUE
     header = Dataset()
     for element in source:
-        if not element.tag.is_private:
+        if keyword_for_tag(element.tag) in known:
             header.add(deepcopy(element))
-    header.remove_private_tags()
-    for keyword in NO_LONGER_TRUE:
-        if keyword in header:
-            delattr(header, keyword)
     _drop_embedded_overlays(header)
     header.HighBit = header.BitsStored - 1
     _match_padding_to_pixels(header)
@@ -162,6 +162,9 @@ _TEXTS = ("AE", "AS", "CS", "DA", "DT", "IS", "LO", "SH", "ST", "TM")
 def _keep_valid(dataset: Dataset) -> None:
     """Mend or drop values that break the rules of their representation; patients stay as is."""
     for tag in list(dataset.keys()):
+        if tag.is_private or tag.element == 0 or _is_retired(tag):
+            del dataset[tag]
+            continue
         if tag.group == _PATIENT_GROUP:
             continue
         element = _as_the_dictionary_says(dataset, tag)
@@ -175,6 +178,10 @@ def _keep_valid(dataset: Dataset) -> None:
             _shorten_decimals(element)
         if not _is_valid(element) or (element.VR == "SQ" and not dataset[tag].value):
             del dataset[tag]
+
+
+def _is_retired(tag: BaseTag) -> bool:
+    return dictionary_has_tag(tag) and dictionary_is_retired(tag)
 
 
 def _as_the_dictionary_says(dataset: Dataset, tag: BaseTag) -> DataElement:

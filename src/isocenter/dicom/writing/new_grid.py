@@ -16,7 +16,7 @@ from isocenter.dicom.writing.derived_header import number_in_band
 from isocenter.dicom.writing.grid import Grid, Plane, SeriesGrid, SourceSlice
 from isocenter.dicom.writing.image_kind import decimal
 from isocenter.dicom.writing.kept_header import fill_laterality, kept_header, readable_text
-from isocenter.dicom.writing.study import Subject, copy_person_and_study
+from isocenter.dicom.writing.study import Subject, lent_header
 
 if TYPE_CHECKING:
     from isocenter.dicom.reading.series import ImageSeries
@@ -30,13 +30,6 @@ _OF_A_SOURCE = (
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )
-_STILL_TRUE = (
-    "AcquisitionDate",
-    "AcquisitionTime",
-    "BurnedInAnnotation",
-    "RecognizableVisualFeatures",
-)
-"""Of the first source, besides person and study."""
 PARALLEL = 0.999
 MAX_OFF_PERPENDICULAR = 1e-3
 
@@ -109,12 +102,7 @@ class OwnGrid:
 
     def _whole_header(self) -> Dataset:
         if self._new.sources:
-            header, source = Dataset(), kept_header(self._new.sources[0].header(0))
-            copy_person_and_study(header, source)
-            for keyword in _STILL_TRUE:
-                if keyword in source:
-                    header[keyword] = source[keyword]
-            return header
+            return lent_header(kept_header(self._new.sources[0].header(0)))
         header = self._new.subject.header(self._provenance.record.digest())
         if self._new.acquisition.body_part:
             header.BodyPartExamined = self._new.acquisition.body_part

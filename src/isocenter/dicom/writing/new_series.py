@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,32 +14,24 @@ from pydicom.dataset import Dataset
 
 from isocenter.core.acquisition import Acquisition
 from isocenter.core.files import flush, part_of
-from isocenter.core.outputs import SeriesOutput
+from isocenter.core.outputs import Code, MapOutput, SeriesOutput
 from isocenter.core.volume import Geometry
-from isocenter.dicom.marking import (
-    Provenance,
-    code_item,
-    code_items,
-    comment_text,
-    derivation_text,
-    fitted,
-    mark,
-    series_text,
-)
-from isocenter.dicom.uids import derived_uid, series_uid
+from isocenter.dicom.marking import Provenance, code_item, fitted
+from isocenter.dicom.uids import derived_uid
 from isocenter.dicom.writing.derived_header import SERIES_NUMBER_BAND
 from isocenter.dicom.writing.files import empty_place, save
-from isocenter.dicom.writing.grid import check_slice
+from isocenter.dicom.writing.grid import Grid, check_slice
 from isocenter.dicom.writing.image_kind import decimal
 from isocenter.dicom.writing.modalities import image_kind
 from isocenter.dicom.writing.new_grid import NewGrid, OwnGrid
-from isocenter.dicom.writing.references import refer_to_series, write_lossy
+from isocenter.dicom.writing.new_header import NewSeries, new_header, write_place, write_sources
 from isocenter.dicom.writing.scale import HIGHEST, LOWEST, Scale, fitting_scale
 from isocenter.dicom.writing.study import Subject
 
 if TYPE_CHECKING:
     from isocenter.dicom.reading.series import ImageSeries
 
+QUANTITY = Code("246205007", "SCT", "Quantity")
 SHOWN_PERCENTILES = (0.5, 99.5)
 
 
@@ -65,6 +57,9 @@ class NewSeriesWriter:
         output: SeriesOutput,
         sources: Sequence[ImageSeries] = (),
         subject: Subject | None = None,
+        grid: Grid | None = None,
+        of_map: MapOutput | None = None,
+        band: int = SERIES_NUMBER_BAND,
     ) -> None:
         """Start a series in an empty folder.
 
@@ -77,12 +72,18 @@ class NewSeriesWriter:
             sources: what it was made from. Patient, study and frame of reference are the first
                 one's; without sources they are nobody's and new.
             subject: who that nobody is.
+            grid: where it lies, instead of the grid that geometry, sources and subject make.
+            of_map: the map whose values these are; says what they mean, and the finest scale that
+                fits takes the place of whole numbers.
+            band: from which the Series Number is counted.
 
         Raises:
             ValueError: images of this modality or unit are not written.
             OutputRefused: the folder does not exist or is taken.
         """
         self._kind = image_kind(output.modality)
+        if of_map is not None:
+            self._kind = replace(self._kind, unit="", scale=None, window=of_map.window)
         if self._kind.unit not in ("", output.unit.name):
             raise ValueError(
                 f"a {output.modality} series holds {self._kind.unit}, this output "
@@ -93,13 +94,16 @@ class NewSeriesWriter:
         self._provenance = provenance
         self._output = output
         self._scale = self._kind.scale
-        new = NewGrid(
-            geometry=geometry,
-            acquisition=acquisition,
-            sources=tuple(sources),
-            subject=subject or Subject(),
-        )
-        self._grid = OwnGrid(new, provenance)
+        self._map, self._band = of_map, band
+        if grid is None:
+            new = NewGrid(
+                geometry=geometry,
+                acquisition=acquisition,
+                sources=tuple(sources),
+                subject=subject or Subject(),
+            )
+            grid = OwnGrid(new, provenance)
+        self._grid = grid
         self._header = self._series_header(acquisition)
         self._waiting = _WaitingSlices(part_of(self._folder / "values"), geometry.shape)
         self._written: set[int] = set()
@@ -152,36 +156,29 @@ class NewSeriesWriter:
 
     def _series_header(self, acquisition: Acquisition) -> Dataset:
         """What all slices share."""
-        output, provenance, grid = self._output, self._provenance, self._grid
-        made_at = provenance.clock()
-        header = deepcopy(grid.header(0))
+        output, grid = self._output, self._grid
+        band = self._band if grid.equipment() else 0
+        series = NewSeries(
+            role=f"new series {output.name}",
+            band=band if self._map is None else self._band,
+            flag=output.flag,
+            derivation=output.derivation,
+            meaning=self._map.meaning if self._map else "",
+        )
+        header = new_header(grid, self._provenance, series)
         header.SOPClassUID = self._kind.sop_class_uid
         header.Modality = output.modality
         header.ImageType = self._kind.image_type(output.image_type, flavor=output.image_flavor)
-        role = f"new series {output.name}"
-        header.SeriesInstanceUID = series_uid(grid.name(), provenance.record.digest(), role=role)
-        header.SeriesNumber = grid.series_number()
-        if grid.equipment():
-            header.SeriesNumber += SERIES_NUMBER_BAND
-        header.SeriesDescription = series_text(provenance, grid.description(), flag=output.flag)
-        header.ImageComments = comment_text(provenance, flag=output.flag)
-        header.DerivationDescription = derivation_text(provenance, made_from=grid.made_from())
-        if codes := code_items(output.derivation):
-            header.DerivationCodeSequence = codes
         self._kind.write_acquisition(header, acquisition)
-        mark(header, provenance, made_at=made_at, sources=grid.equipment(), purpose=grid.purpose)
         if not grid.equipment():
             _write_study_time(header)
         self._write_pixel_format(header)
         return header
 
     def _write_pixel_format(self, header: Dataset) -> None:
-        geometry = self._geometry
         header.SamplesPerPixel = 1
         header.PhotometricInterpretation = "MONOCHROME2"
-        header.Rows, header.Columns = geometry.shape[1:]
-        header.PixelSpacing = [decimal(step) for step in geometry.spacing_mm[1:]]
-        header.SpacingBetweenSlices = decimal(geometry.spacing_mm[0])
+        header.Rows, header.Columns = self._geometry.shape[1:]
         header.BitsAllocated = header.BitsStored = 16
         header.HighBit = 15
         header.PixelRepresentation = 1
@@ -192,8 +189,8 @@ class NewSeriesWriter:
         role = f"new image {self._output.name}"
         image.SOPInstanceUID = derived_uid(role, image.SeriesInstanceUID, str(index))
         image.InstanceNumber = index + 1
-        self._write_place(image, index)
-        self._write_sources(image, index)
+        write_place(image, self._grid, index)
+        write_sources(image, self._grid, index)
         self._write_meaning(image, scale)
         if valid is not None:
             image.add_new("PixelPaddingValue", "SS", scale.padding)
@@ -203,43 +200,44 @@ class NewSeriesWriter:
         save(image, self._path(index), product_version=self._provenance.record.product_version)
         return num_clipped
 
-    def _write_place(self, image: Dataset, index: int) -> None:
-        plane = self._grid.plane(index)
-        image.ImagePositionPatient = list(plane.position_mm)
-        image.ImageOrientationPatient = list(plane.orientation)
-        image.SliceThickness = plane.thickness_mm
-        along_mm = self._geometry.position_mm(index) @ self._geometry.slice_direction
-        image.SliceLocation = decimal(float(along_mm))
-
-    def _write_sources(self, image: Dataset, index: int) -> None:
-        sources = self._grid.sources(index)
-        headers = [source.header for source in sources]
-        write_lossy(image, headers)
-        if sources:
-            image.SourceImageSequence = [source.reference() for source in sources]
-            refer_to_series(image, list({one.SOPInstanceUID: one for one in headers}.values()))
-
     def _write_meaning(self, image: Dataset, scale: Scale) -> None:
         """From stored integers to values and what they are."""
         unit = self._output.unit
         low, high = self._kind.window or self._waiting.window()
         image.WindowCenter = decimal((low + high) / 2)
         image.WindowWidth = decimal(max(high - low, scale.slope))
-        if self._kind.rescale_type or scale != Scale():
+        if self._rescale_type() != "US" or scale != Scale():
             image.RescaleIntercept = decimal(scale.intercept)
             image.RescaleSlope = decimal(scale.slope)
-            image.RescaleType = self._kind.rescale_type or "US"
+            image.RescaleType = self._rescale_type()
         if self._kind.unit or not unit.name:
             return
+        image.RealWorldValueMappingSequence = [self._mapping(scale)]
+
+    def _rescale_type(self) -> str:
+        """Of the unit; of a map in another unit than images of its modality, unspecified."""
+        kind = image_kind(self._output.modality)
+        stated = kind.rescale_type if kind.unit == self._output.unit.name else ""
+        return stated or "US"
+
+    def _mapping(self, scale: Scale) -> Dataset:
+        """What the stored integers are in the unit, as every viewer that measures wants it."""
+        output, of_map = self._output, self._map
         mapping = Dataset()
         mapping.add_new("RealWorldValueFirstValueMapped", "SS", LOWEST + 1)
         mapping.add_new("RealWorldValueLastValueMapped", "SS", HIGHEST)
         mapping.RealWorldValueIntercept = scale.intercept
         mapping.RealWorldValueSlope = scale.slope
-        mapping.LUTLabel = fitted(self._output.name.upper(), 16)
-        mapping.LUTExplanation = fitted(self._output.label, 64)
-        mapping.MeasurementUnitsCodeSequence = [code_item(unit.code)]
-        image.RealWorldValueMappingSequence = [mapping]
+        mapping.LUTLabel = fitted(of_map.content_label if of_map else output.name.upper(), 16)
+        mapping.LUTExplanation = fitted(of_map.meaning if of_map else output.label, 64)
+        mapping.MeasurementUnitsCodeSequence = [code_item(output.unit.code)]
+        if of_map is not None:
+            quantity = Dataset()
+            quantity.ValueType = "CODE"
+            quantity.ConceptNameCodeSequence = [code_item(QUANTITY)]
+            quantity.ConceptCodeSequence = [code_item(of_map.quantity)]
+            mapping.QuantityDefinitionSequence = [quantity]
+        return mapping
 
 
 def _write_study_time(header: Dataset) -> None:

@@ -41,6 +41,12 @@ _STUDY_LEVEL = (
     "ContributingEquipmentSequence",
     "CodingSchemeIdentificationSequence",
 )
+_STILL_TRUE = (
+    "AcquisitionDate",
+    "AcquisitionTime",
+    "BurnedInAnnotation",
+    "RecognizableVisualFeatures",
+)
 _PATIENT_AND_TRIAL_GROUPS = (0x0010, 0x0012)
 
 
@@ -57,6 +63,16 @@ def copy_person_and_study(dataset: Dataset, source: Dataset) -> None:
             delattr(dataset, keyword)
         if keyword in source:
             dataset[keyword] = deepcopy(source[keyword])
+
+
+def lent_header(source: Dataset) -> Dataset:
+    """What a new series has of the first that it was made from, or of nobody's header."""
+    header = Dataset()
+    copy_person_and_study(header, source)
+    for keyword in _STILL_TRUE:
+        if keyword in source:
+            header[keyword] = source[keyword]
+    return header
 
 
 @dataclass(frozen=True, kw_only=True)

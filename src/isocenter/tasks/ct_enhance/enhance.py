@@ -26,8 +26,8 @@ class EnhanceResult(RunResult):
 
     @property
     def uncertainty_files(self) -> tuple[Path, ...]:
-        """The map, in one or more files."""
-        return self.files[UNCERTAINTY.name]
+        """The map, in one or more files; its images where ``maps`` asked for these alone."""
+        return self.files.get(UNCERTAINTY.name) or self.files[f"{UNCERTAINTY.name}_images"]
 
 
 def enhance(
@@ -45,6 +45,9 @@ def enhance(
     largest_run: bool = False,
     force: bool = False,
     dicom: bool = False,
+    maps: str = "parametric",
+    color_map: bool = False,
+    private: bool = False,
     progress: Progress | None = None,
 ) -> EnhanceResult:
     """Enhance one low-dose CT series.
@@ -66,6 +69,9 @@ def enhance(
         force: go on with a scan outside the model's range; the warnings are written into the
             report and into every DICOM object.
         dicom: write DICOM also where ``input`` has no DICOM header, as nobody's patient.
+        maps: how the uncertainty map is written as DICOM: "parametric", "images" or "both".
+        color_map: write it in color over the enhanced image too.
+        private: folders and files are for their owner alone (0700 and 0600).
         progress: called after every slice.
 
     Raises:
@@ -90,6 +96,9 @@ def enhance(
         largest_run=largest_run,
         force=force,
         dicom=dicom,
+        maps=maps,
+        color_map=color_map,
+        private=private,
         progress=progress,
     )
     return EnhanceResult(**vars(result))

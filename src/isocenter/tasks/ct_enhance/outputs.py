@@ -25,4 +25,5 @@ UNCERTAINTY = MapOutput(
         "estimate; 0 where the scanner measured nothing."
     ),
     quantity=Code("PIHW90", "99ISOCENTER", "Half-width of 90 % prediction interval"),
+    window=(0.0, 40.0),
 )

@@ -22,9 +22,7 @@ def parse_strength(strength: float | str) -> float:
         return float(strength)
     except (TypeError, ValueError):
         names = ", ".join(f"{name} ({value:g})" for name, value in STRENGTHS.items())
-        raise SettingRefused(
-            f"strength must be a number from 0 to 1 or one of {names}, got {strength!r}"
-        ) from None
+        raise SettingRefused(f"strength must be a number from 0 to 1 or one of {names}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

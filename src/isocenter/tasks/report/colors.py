@@ -1,4 +1,4 @@
-"""Two palettes, made of a few anchor colors by equal steps of lightness."""
+"""Palettes, made of a few anchor colors by equal steps of lightness."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 NUM_COLORS = 256
 # Dark violet over blue and green to light yellow; lightness rises evenly.
 _SEQUENTIAL = ("#1b0c3f", "#2a4b8c", "#1f8a85", "#7cbf4a", "#fbf3a0")
+# Light yellow over orange to dark red, unlike any gray; lightness falls evenly.
+_OVERLAY = ("#ffe95c", "#ffab1f", "#ee5a24", "#c4133a", "#8a0653")
 _COLD, _WARM, _WHITE = ("#0b2a66", "#3f7fc0"), ("#c8553d", "#6b0f1a"), "#ffffff"
 
 # Linear sRGB to XYZ over the white point D65 (IEC 61966-2-1).
@@ -19,18 +21,24 @@ _WHITE_XYZ = _TO_XYZ.sum(axis=1)
 
 @cache
 def palette(name: str) -> NDArray:
-    """256 colors, (color, 3) uint8: "gray", "sequential" or "diverging"; read-only."""
+    """256 colors, (color, 3) uint8: by name; read-only.
+
+    "gray", "sequential", "diverging", or "overlay" for what lies over a gray image.
+    """
     if name == "gray":
         colors = np.repeat(np.arange(NUM_COLORS, dtype=np.uint8)[:, None], 3, axis=1)
     elif name == "sequential":
         colors = _along(_SEQUENTIAL, NUM_COLORS)
+    elif name == "overlay":
+        colors = _along(_OVERLAY, NUM_COLORS)
     elif name == "diverging":
         half = NUM_COLORS // 2
         cold = _along((*_COLD, _WHITE), half)
         warm = _along((_WHITE, *_WARM), half)
         colors = np.concatenate([cold, warm])
     else:
-        raise ValueError(f'a palette is "gray", "sequential" or "diverging", got {name!r}')
+        known = '"gray", "sequential", "diverging" or "overlay"'
+        raise ValueError(f"a palette is {known}, got {name!r}")
     colors.flags.writeable = False
     return colors
 
