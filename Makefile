@@ -11,7 +11,11 @@ DATA ?= $(or $(ISOCENTER_DATA),../shared/data)
 INSTALL = UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$($(BIN)/pip config get global.find-links 2>/dev/null)}}" \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
 
-.PHONY: setup demo check format types docs notebooks test bench constraints clean
+# Exact files, by SHA-256, of what the package needs to run where it was tried.
+LOCK = $(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --python-version 3.11 --python-platform x86_64-manylinux_2_28 -c constraints.txt
+
+.PHONY: setup demo check format types docs notebooks test bench constraints lock wheel sbom clean
 .DEFAULT_GOAL := check
 
 setup: $(READY)
@@ -72,6 +76,26 @@ constraints: $(READY)
 		| sed -n 's/^\([A-Za-z0-9._-]*==[0-9][^+ ]*\).*/\1/p' > constraints.new
 	mv constraints.new constraints.txt
 	@touch $(READY)
+
+# Two locks, as torch comes in two builds of one version: the registry's, and the one for processors
+# alone, where UV_FIND_LINKS (or pip) is told of a folder that holds its wheel.
+lock: $(READY)
+	@mkdir -p build
+	UV_FIND_LINKS= $(LOCK) pyproject.toml -o build/lock-registry.txt
+	UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$($(BIN)/pip config get global.find-links)}}" \
+		$(LOCK) pyproject.toml -o build/lock-cpu.txt
+	grep -q '^torch==.*+cpu' build/lock-cpu.txt  # else no such wheel was found
+	mv build/lock-registry.txt constraints-hashed.txt
+	mv build/lock-cpu.txt constraints-hashed-cpu.txt
+
+# Wheel and source archive in dist; the same sources give the same bytes.
+wheel: $(READY)
+	$(BIN)/python -m hatchling build -d dist
+
+# What the wheel needs, the weights in it and the data behind them, as CycloneDX.
+sbom: wheel
+	$(BIN)/python -m release.sbom build/isocenter.cdx.json \
+		--wheel "$$(ls -t dist/isocenter-*.whl | head -n 1)"
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache runs/demo build/site

@@ -23,6 +23,9 @@ SITE = REPOSITORY / "build" / "site"
 PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("**/*.md")])
 COMMAND_LINE = (DOCS / "command_line.md").read_text()
 
+# What stands before the first command is true of all.
+COMMON_OPTIONS = COMMAND_LINE.partition("\n## ")[0]
+
 
 def commands() -> dict[str, click.Command]:
     group = typer.main.get_command(cli.app)
@@ -41,7 +44,7 @@ def section(command: str) -> str:
 
 @pytest.mark.parametrize("command", sorted(commands()))
 def test_every_command_and_option_is_documented(command: str) -> None:
-    text = section(command)
+    text = section(command) + COMMON_OPTIONS
     for parameter in commands()[command].params:
         names = (
             parameter.opts

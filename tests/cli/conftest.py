@@ -81,4 +81,6 @@ def enhanced(tmp_path: Path) -> SimpleNamespace:
         warnings=(),
         notes=(),
         already_there=False,
+        files={"enhanced": (), "uncertainty": ()},
+        counts={"inputs": 1, "slices": 3},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -77,6 +78,13 @@ def test_a_dry_run_removes_nothing(invoke: Invoke, killed: Path) -> None:
     assert "2 to remove, 2.0 MB; 0 in use" in result.stdout
     assert "would remove  .result.partial-" in result.stdout
     assert names(killed) == before
+
+
+def test_a_program_is_told_what_was_removed(invoke: Invoke, killed: Path) -> None:
+    document = json.loads(invoke("clean", str(killed), "--json").stdout)
+    assert document["counts"] == {"in": {"left_overs": 2, "in_use": 0}, "out": {"removed": 2}}
+    assert len(document["result"]["removed"]) == 2
+    assert names(killed) == BYSTANDERS
 
 
 def test_a_run_that_goes_on_is_left_alone(invoke: Invoke, killed: Path) -> None:

@@ -25,6 +25,9 @@ A_SCAN = SimpleNamespace(notes=(), unit="HU")
 
 
 class Compared:
+    num_slices = (3, 3)
+    pairs = ((0, 0), (1, 1), (2, 2))
+
     def as_dict(self) -> dict[str, Any]:
         return {"fidelity": [{"psnr_db": 40.5}]}
 
@@ -52,17 +55,27 @@ def test_evaluate_prints_a_table_and_writes_what_it_is_asked_for(
     stand("isocenter.datasets.open_scan", "open_scan", A_SCAN)
     stand("isocenter.evaluation.compare", "evaluate", Compared())
     figures, picture = tmp_path / "new" / "figures.json", tmp_path / "picture.png"
-    result = invoke("evaluate", "a", "b", "--json", str(figures), "--picture", str(picture))
+    result = invoke("evaluate", "a", "b", "--figures", str(figures), "--picture", str(picture))
     assert result.exit_code == 0
     assert "40.50 dB" in result.stdout
     assert figures.read_text() == "figures"
     assert picture.read_text() == "picture"
 
 
-def test_evaluate_can_print_json_alone(invoke: Invoke, stand: Stand) -> None:
+def test_evaluate_gives_its_figures_to_programs(
+    invoke: Invoke, stand: Stand, tmp_path: Path
+) -> None:
     stand("isocenter.datasets.open_scan", "open_scan", A_SCAN)
     stand("isocenter.evaluation.compare", "evaluate", Compared())
-    assert json.loads(invoke("evaluate", "a", "b", "--json", "-").stdout) == Compared().as_dict()
+    picture = tmp_path / "picture.png"
+    document = json.loads(invoke("evaluate", "a", "b", "--json", "--picture", str(picture)).stdout)
+    assert document["result"] == Compared().as_dict()
+    (made,) = document["made"]
+    assert (made["output"], made["path"]) == ("picture", str(picture))
+    assert document["counts"] == {
+        "in": {"reference_slices": 3, "test_slices": 3},
+        "out": {"compared_slices": 3, "files": 1},
+    }
 
 
 def test_evaluate_opens_each_side_as_it_is_told(invoke: Invoke, stand: Stand) -> None:
@@ -104,7 +117,7 @@ def test_a_json_file_that_cannot_be_written_is_refused(
     stand("isocenter.datasets.open_scan", "open_scan", A_SCAN)
     stand("isocenter.evaluation.compare", "evaluate", Compared())
     (tmp_path / "file").write_text("in the way")
-    result = invoke("evaluate", "a", "b", "--json", str(tmp_path / "file" / "figures.json"))
+    result = invoke("evaluate", "a", "b", "--figures", str(tmp_path / "file" / "figures.json"))
     assert result.exit_code == 2
     assert "Cannot write" in result.stderr
 
@@ -127,10 +140,10 @@ def test_volume_files_of_another_unit_are_compared_in_a_stated_range(
     invoke: Invoke, adc_file: Path
 ) -> None:
     both = (str(adc_file), str(adc_file))
-    options = ("--unit", "µm²/s", "--range", "0", "3000", "--json", "-")
+    options = ("--unit", "µm²/s", "--range", "0", "3000", "--json")
     result = invoke("evaluate", *both, *options)
     assert result.exit_code == 0, result.stderr
-    figures = json.loads(result.stdout)
+    figures = json.loads(result.stdout)["result"]
     assert figures["unit"] == "µm²/s"
     assert figures["fidelity"][0]["rmse"] == 0
     assert "note" not in result.stderr

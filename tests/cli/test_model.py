@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,3 +36,9 @@ def test_model_prints_what_its_interval_held(invoke: Invoke, stand: Stand) -> No
     stand("isocenter.modelpack.folder", "load", model)
     wanted = "90 % interval held 87 % of voxels in one measured set of pairs"
     assert wanted in invoke("model").stdout
+
+
+def test_a_program_gets_the_card_and_the_digest(invoke: Invoke, stand: Stand) -> None:
+    facts = {"name": "ct", "version": "1", "weights_sha256": "ab" * 32, "card": {"a": ["b"]}}
+    stand("isocenter.modelpack.folder", "load", SimpleNamespace(**facts))
+    assert json.loads(invoke("model", "--json").stdout)["result"] == facts

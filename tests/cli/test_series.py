@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,8 @@ def summary(**facts: Any) -> SimpleNamespace:
     common = {"number": 1, "key": "1.2.3", "modality": "CT", "sop_class_name": "CT Image Storage"}
     size = {"num_images": 40, "rows": 512, "columns": 512, "kernel": "B30f"}
     verdict = {"series_number": None, "slice_thickness_mm": None, "fits": True, "why_not": ""}
-    rest = {"exposure_mas": None, "folder": "DOE JANE/ct"}
+    counted = {"num_damaged": 0, "num_unreadable": 0}
+    rest = {"exposure_mas": None, "folder": "DOE JANE/ct", "reason": "", **counted}
     return SimpleNamespace(**common | size | verdict | rest | facts)
 
 
@@ -73,3 +75,21 @@ def test_identifiers_are_shown_when_asked_for_only(invoke: Invoke, stand: Stand)
     stand("isocenter.dicom.reading.open", "find_series", [summary()])
     assert "1.2.3" not in invoke("series", SCAN).stdout
     assert "1.2.3" in invoke("series", SCAN, "--uids").stdout
+
+
+def test_a_program_gets_the_listing_without_identifiers(invoke: Invoke, stand: Stand) -> None:
+    unfit = summary(number=2, fits=False, why_not="it is a localizer", reason="localizer")
+    stand("isocenter.dicom.reading.open", "find_series", [summary(), unfit])
+    result = invoke("series", SCAN, "--json")
+    document = json.loads(result.stdout)
+    assert document["counts"]["in"] == {"series": 2, "fitting": 1, "images": 80}
+    assert [one["reason"] for one in document["result"]["series"]] == ["", "localizer"]
+    assert "1.2.3" not in result.output
+    assert "DOE" not in result.output
+
+
+def test_a_program_gets_identifiers_when_it_asks_for_them(invoke: Invoke, stand: Stand) -> None:
+    stand("isocenter.dicom.reading.open", "find_series", [summary()])
+    document = json.loads(invoke("series", SCAN, "--json", "--uids", "--folders").stdout)
+    (one,) = document["result"]["series"]
+    assert (one["series_instance_uid"], one["folder"]) == ("1.2.3", "DOE JANE/ct")

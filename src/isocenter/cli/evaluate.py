@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from isocenter.cli.answer import Answer, made
 from isocenter.cli.options import LargestRunOption, LimitOption, LimitsOption, chosen_limits
 from isocenter.cli.output import complain, naming, print_table, progress_bar
 from isocenter.core.errors import InputRefused, IsocenterError, OutputRefused
@@ -54,9 +55,9 @@ def evaluate(
             "than HU.",
         ),
     ] = None,
-    json_file: Annotated[
+    figures: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", help="Write all figures as JSON, '-' to print."),
+        typer.Option("--figures", metavar="FILE", help="Write all figures to a file (JSON)."),
     ] = None,
     picture: Annotated[
         Path | None,
@@ -64,7 +65,7 @@ def evaluate(
     ] = None,
     limit: LimitOption = None,
     limits: LimitsOption = None,
-) -> None:
+) -> Answer:
     """Compare two series of the same anatomy: fidelity, HU bias, noise, sharpness."""
     from isocenter.datasets.open_scan import open_scan
     from isocenter.evaluation.compare import evaluate as compare
@@ -73,7 +74,7 @@ def evaluate(
         raise OutputRefused("the picture is a PNG; name a file that ends in .png")
     chosen = chosen_limits(limit, limits)
     both = (("REFERENCE", reference, reference_series), ("TEST", test, test_series))
-    opened = []
+    opened, notes = [], []
     for name, scan, series in both:
         try:
             with naming(f"--{name.lower()}-series"):
@@ -90,19 +91,29 @@ def evaluate(
             error.add_note(name)
             raise
         opened.append(source)
+        notes += [f"{name}: {note}" for note in source.notes]
         for note in source.notes:
             complain(f"note: {name}: {note}")
     protocols = None if score_range is None else [_stated(*score_range, unit=opened[0].unit)]
     with progress_bar("Comparing") as progress:
         comparison = compare(*opened, protocols=protocols, progress=progress)
-    if json_file == Path("-"):
-        typer.echo(json.dumps(comparison.as_dict(), indent=2, allow_nan=False))
-    else:
-        _print_comparison(comparison)
-        if json_file is not None:
-            _write(comparison.save_json, json_file)
-    if picture is not None:
-        _write(comparison.save_picture, picture)
+    written = []
+    for output, label, save, file in (
+        ("figures", "All figures", comparison.save_json, figures),
+        ("picture", "Picture", comparison.save_picture, picture),
+    ):
+        if file is not None:
+            _write(save, file)
+            written.append(made(output, label, file))
+    of_reference, of_test = comparison.num_slices
+    return Answer(
+        show=partial(_print_comparison, comparison),
+        result=comparison.as_dict(),
+        counts_in={"reference_slices": of_reference, "test_slices": of_test},
+        counts_out={"compared_slices": len(comparison.pairs), "files": len(written)},
+        made=written,
+        notes=notes,
+    )
 
 
 def _stated(low: float, high: float, *, unit: str) -> Protocol:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import traceback
+import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import click
 import typer
@@ -17,39 +16,45 @@ from isocenter.cli.clean import clean
 from isocenter.cli.demo import demo
 from isocenter.cli.evaluate import evaluate
 from isocenter.cli.model import show_model
-from isocenter.cli.output import complain
+from isocenter.cli.options import telling_options
+from isocenter.cli.outcome import BY_SIGNAL
 from isocenter.cli.series import list_series
+from isocenter.cli.session import Session
 from isocenter.cli.task_command import task_command
 from isocenter.cli.train import train
 from isocenter.cli.usage import no_such_command, without_what_was_typed
-from isocenter.core.errors import IsocenterError
-from isocenter.core.files import disk_error, refusal_in_words
 from isocenter.core.version import __version__
 from isocenter.tasks.registry import TASKS, task_of
 
-REFUSED = 2
-UNEXPECTED = 1
-INTERRUPTED = 130
+C = TypeVar("C", bound=click.Command)
 
 
 class _Commands(TyperGroup):
     """The written commands and one a registered task; tasks are looked up when they are needed."""
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__(**facts)
+        _telling(self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*TASKS, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in TASKS:
-            return task_command(task_of(cmd_name))
-        return super().get_command(ctx, cmd_name)
+            return _telling(task_command(task_of(cmd_name)))
+        command = super().get_command(ctx, cmd_name)
+        return None if command is None else _telling(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
-            return super().resolve_command(ctx, args)
+            found = super().resolve_command(ctx, args)
         except click.UsageError:
             raise no_such_command(args[0], self.list_commands(ctx), ctx) from None
+        if (session := ctx.find_object(Session)) is not None:
+            session.command = found[0]
+        return found
 
     def make_context(
         self,
@@ -66,35 +71,42 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            complain("Stopped.")
-            raise typer.Exit(INTERRUPTED) from None
         except click.UsageError as error:
             # Of the command alone: what this group says of itself is in our words already.
             raise (error if error.ctx is ctx else without_what_was_typed(error)) from None
-        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
-            raise
-        except Exception as error:
-            if ctx.params.get("debug"):
-                traceback.print_exc()
-            raise typer.Exit(_explain(error)) from None
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line and leave the program; every end is told by the session."""
+        arguments = sys.argv[1:] if args is None else list(args)
+        session = Session(arguments)
+
+        def work() -> Any:
+            return super(_Commands, self).main(
+                arguments, prog_name, complete_var, standalone_mode=False, obj=session, **extra
+            )
+
+        sys.exit(session.run(work, show_usage=_show_usage))
 
 
-def _explain(error: Exception) -> int:
-    """Say what went wrong; the exit code."""
-    if isinstance(error, IsocenterError):
-        complain(": ".join([*getattr(error, "__notes__", ()), str(error)]))
-        return REFUSED
-    if (cause := disk_error(error)) is not None and cause.errno:
-        complain(f"The system refused: {refusal_in_words(cause)}.")
-        return UNEXPECTED
-    # A library's own message may quote a header, so only the kind and the place are shown.
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    complain(
-        f"Unexpected {type(error).__name__} at {Path(place.filename).name}:{place.lineno}. "
-        "Run 'isocenter --debug ...' for the traceback, which may quote the scan's headers."
-    )
-    return UNEXPECTED
+def _telling(command: C) -> C:
+    """The command with the options that all have; the session has read them already."""
+    known = {parameter.name for parameter in command.params}
+    command.params += [option for option in telling_options() if option.name not in known]
+    return command
+
+
+def _show_usage(error: click.ClickException) -> None:
+    from typer.rich_utils import rich_format_error
+
+    rich_format_error(error)
 
 
 app = typer.Typer(
@@ -111,14 +123,14 @@ app = typer.Typer(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ``arguments`` without the program's name, None for those given."""
     signal.signal(signal.SIGTERM, _leave)
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _hang_up)  # ignored already: under nohup
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored already: under nohup
+        signal.signal(signal.SIGHUP, _hang_up)
     app(args=arguments, prog_name="isocenter")
 
 
 def _leave(number: int, _: object) -> None:
-    """End on a request to terminate as on Ctrl-C: what is half done is cleared away."""
-    raise SystemExit(128 + number)
+    """End on a request to end as on Ctrl-C: what is half done is cleared away."""
+    raise SystemExit(BY_SIGNAL + number)
 
 
 def _hang_up(number: int, frame: object) -> None:
@@ -137,6 +149,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _about(
+    ctx: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -148,6 +161,8 @@ def _about(
     ] = False,
 ) -> None:
     """Generative medical imaging that can be trusted. DICOM in, DICOM out. Not for diagnosis."""
+    if (session := ctx.find_object(Session)) is not None:
+        session.debug = debug
 
 
 app.command(name="series")(list_series)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import click
 import typer
+from typer.core import TyperOption
 
 if TYPE_CHECKING:
     from isocenter.core.limits import Limits
@@ -57,3 +59,26 @@ def chosen_limits(limit: list[str] | None, limits: Path | None) -> Limits:
 
     named = (read_settings_file(limits) if limits else {}) | assignments_of(limit or [])
     return with_settings(DEFAULT_LIMITS, named) if named else DEFAULT_LIMITS
+
+
+def telling_options() -> list[click.Parameter]:
+    """Options of every command.
+
+    The session reads them before the command line is understood, so that one that cannot be
+    understood is told in the same way.
+    """
+    return [
+        TyperOption(
+            param_decls=["--json"],
+            is_flag=True,
+            expose_value=False,
+            help="Print one JSON document instead, however the command ends.",
+        ),
+        TyperOption(
+            param_decls=["--log"],
+            type=str,
+            metavar="FILE",
+            expose_value=False,
+            help="Append what happens to FILE, as lines of JSON without identifiers.",
+        ),
+    ]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -93,7 +94,12 @@ def progress_bar(what: str) -> Iterator[Progress]:
     with Bar(*columns, console=Console(stderr=True)) as bar:
         tasks: list[Any] = []
 
+        context = click.get_current_context(silent=True)
+        session: Any = None if context is None else context.find_root().obj
+
         def report(done: int, total: int, /) -> None:
+            if session is not None:
+                session.tell_progress(done, total)
             if not tasks:  # a refusal before the work shows no bar
                 tasks.append(bar.add_task(what))
             bar.update(tasks[0], completed=done, total=total)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from isocenter.cli.answer import Answer
 from isocenter.cli.options import LimitOption, LimitsOption, ScanArgument, chosen_limits
 from isocenter.cli.output import print_table
 
@@ -27,11 +29,49 @@ def list_series(
     ] = False,
     limit: LimitOption = None,
     limits: LimitsOption = None,
-) -> None:
+) -> Answer:
     """List the series of a folder: which can be enhanced, and why others cannot."""
     from isocenter.dicom.reading.open import find_series
 
     found = find_series(scan, limits=chosen_limits(limit, limits))
+    return Answer(
+        show=partial(_print, found, uids=uids, folders=folders),
+        result={"series": [_plain(one, uids=uids, folders=folders) for one in found]},
+        counts_in={
+            "series": len(found),
+            "fitting": sum(one.fits for one in found),
+            "images": sum(one.num_images for one in found),
+        },
+    )
+
+
+def _plain(one: SeriesSummary, *, uids: bool, folders: bool) -> dict[str, Any]:
+    """One series; what identifies a patient's study only where it is asked for."""
+    plain = {
+        "number": one.number,
+        "series_number": one.series_number,
+        "modality": one.modality,
+        "kind": one.sop_class_name,
+        "num_images": one.num_images,
+        "rows": one.rows,
+        "columns": one.columns,
+        "slice_thickness_mm": one.slice_thickness_mm,
+        "exposure_mas": one.exposure_mas,
+        "kernel": one.kernel,
+        "num_damaged": one.num_damaged,
+        "num_unreadable": one.num_unreadable,
+        "fits": one.fits,
+        "reason": one.reason,
+        "why_not": one.why_not,
+    }
+    if uids:
+        plain["series_instance_uid"] = one.key
+    if folders:
+        plain["folder"] = one.folder or "."
+    return plain
+
+
+def _print(found: Sequence[SeriesSummary], *, uids: bool, folders: bool) -> None:
     table = Table(
         "No.", "Series number", "Kind", "Images", "Size", "Slice", "Kernel", "mAs", "Fits"
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import Field, fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import click
 import typer
 
+from isocenter.cli.answer import Answer, answer_of_run
 from isocenter.cli.options import (
     DeviceOption,
     LargestRunOption,
@@ -88,8 +90,8 @@ _COMMON: dict[str, tuple[Any, Any]] = {
 def task_command(task: Task[Any, Any]) -> click.Command:
     """The command of a task."""
 
-    def command(output: Path, **given: Any) -> None:
-        _run(task, output, given)
+    def command(output: Path, **given: Any) -> Answer:
+        return _run(task, output, given)
 
     command.__doc__ = task.summary
     command.__name__ = task.command
@@ -105,7 +107,7 @@ def task_command(task: Task[Any, Any]) -> click.Command:
     return typer.main.get_command(single)
 
 
-def _run(task: Task[Any, Any], output: Path, given: dict[str, Any]) -> None:
+def _run(task: Task[Any, Any], output: Path, given: dict[str, Any]) -> Answer:
     from isocenter.tasks.run import run
 
     inputs = {each.name: given.pop(each.name) for each in task.reads}
@@ -124,7 +126,8 @@ def _run(task: Task[Any, Any], output: Path, given: dict[str, Any]) -> None:
             **given,
         )
     forms = MapForms(maps=given.get("maps", PARAMETRIC), color=given.get("color_map", False))
-    print_result(result, forms.written(task.outputs))
+    written = forms.written(task.outputs)
+    return answer_of_run(result, written, partial(print_result, result, written))
 
 
 def _doing(task: Task[Any, Any]) -> str:

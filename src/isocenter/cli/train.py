@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from isocenter.cli.answer import Answer, made
 from isocenter.cli.options import DeviceOption
 from isocenter.cli.output import say, tell
 from isocenter.core.errors import InputRefused
@@ -50,7 +52,7 @@ def train(
         bool, typer.Option("--resume", help="Go on from the last checkpoint in the output folder.")
     ] = False,
     device: DeviceOption = "cpu",
-) -> None:
+) -> Answer:
     """Train a model: a complete, reproducible run, split by patient."""
     try:
         from isocenter.recipes.ct_enhance import recipe as ct_enhance
@@ -61,11 +63,21 @@ def train(
         ) from error
 
     from isocenter.core.settings import assignments_of, read_settings_file, with_settings
+    from isocenter.modelpack.folder import verify
     from isocenter.training.processes import is_main_process
 
     chosen = {Recipe.CT_ENHANCE: ct_enhance}[recipe]
     named = (read_settings_file(settings) if settings else {}) | assignments_of(assignments or [])
     configuration = with_settings(chosen.recipe_for(data), named)
     folder = chosen.train(configuration, data, output, resume=resume, device=device, progress=tell)
-    if is_main_process():
-        say("Model", folder)
+    num_files = sum(path.is_file() for path in folder.rglob("*"))
+    return Answer(
+        show=partial(say, "Model", folder) if is_main_process() else _say_nothing,
+        result={"weights_sha256": verify(folder)},
+        counts_out={"outputs": 1, "files": num_files},
+        made=[made("model", "Model", folder, num_files=num_files)],
+    )
+
+
+def _say_nothing() -> None:
+    """Of several processes one tells."""

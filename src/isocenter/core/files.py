@@ -14,6 +14,7 @@ from typing import Any
 
 from isocenter.core.errors import InputRefused, IsocenterError, OutputRefused
 from isocenter.core.partial_folders import partial_folder
+from isocenter.core.reasons import reason_not_written
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space or name a folder on another disk",
@@ -34,7 +35,10 @@ def writing_to(folder: Path) -> Iterator[None]:
     except Exception as error:
         if (cause := disk_error(error)) is None:
             raise
-        raise OutputRefused(f"Cannot write to {folder}: {refusal_in_words(cause)}.") from error
+        raise OutputRefused(
+            f"Cannot write to {folder}: {refusal_in_words(cause)}.",
+            reason=reason_not_written(cause),
+        ) from error
 
 
 def disk_error(error: BaseException) -> OSError | None:

@@ -16,7 +16,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from isocenter.core.errors import InputRefused
+from isocenter.core.errors import SettingRefused
 
 Settings = TypeVar("Settings")
 
@@ -32,7 +32,7 @@ def with_settings(settings: Settings, assignments: Mapping[str, object]) -> Sett
             text that says one: ``500``, ``1e-3``, ``true``, ``0.1,0.25`` for several.
 
     Raises:
-        InputRefused: no setting has that name, or the value is of another kind or out of range.
+        SettingRefused: no setting has that name, or the value is of another kind or out of range.
     """
     changes: dict[str, Any] = {}
     for name, value in assignments.items():
@@ -49,18 +49,18 @@ def assignments_of(texts: Sequence[str]) -> dict[str, object]:
     """Split ``NAME=VALUE`` as a command line gives them.
 
     Raises:
-        InputRefused: a text without "=", or a name given twice.
+        SettingRefused: a text without "=", or a name given twice.
     """
     found: dict[str, object] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         name = name.strip()
         if not equals or not name:
-            raise InputRefused(
+            raise SettingRefused(
                 "a setting is given as NAME=VALUE, such as mean.steps=500; one was not"
             )
         if name in found:
-            raise InputRefused(f"the setting {name} is given twice; give it once")
+            raise SettingRefused(f"the setting {name} is given twice; give it once")
         found[name] = value.strip()
     return found
 
@@ -69,16 +69,18 @@ def read_settings_file(path: Path) -> dict[str, object]:
     """Values by dotted name from a TOML file, whose tables are groups of settings.
 
     Raises:
-        InputRefused: there is no such file, or it is not TOML.
+        SettingRefused: there is no such file, or it is not TOML.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # not there, no text, or no name at all
-        raise InputRefused("the settings file cannot be read as text; name a TOML file") from error
+        raise SettingRefused(
+            "the settings file cannot be read as text; name a TOML file"
+        ) from error
     try:
         return dict(flat(tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:
-        raise InputRefused(f"the settings file is not TOML: {error}") from error
+        raise SettingRefused(f"the settings file is not TOML: {error}") from error
 
 
 def setting_names(settings: object, before: str = "") -> Iterator[str]:
@@ -111,7 +113,7 @@ def _read(settings: Any, name: str, value: object) -> Any:
     present = getattr(part, path[-1])
     if is_dataclass(present):
         inside = ", ".join(one.name for one in fields(present))
-        raise InputRefused(f"{name} is a group of settings; name one of it: {inside}")
+        raise SettingRefused(f"{name} is a group of settings; name one of it: {inside}")
     return _converted(typing.get_type_hints(type(part))[path[-1]], name, value)
 
 
@@ -125,19 +127,19 @@ def _rebuilt(part: Any, changes: Mapping[str, Any], names: str) -> Any:
     }
     try:
         return replace(part, **values)
-    except InputRefused:
+    except SettingRefused:
         raise
     except ValueError as error:
-        raise InputRefused(f"the settings {names} do not fit: {error}") from error
+        raise SettingRefused(f"the settings {names} do not fit: {error}") from error
 
 
-def _unknown(whole: object, name: str) -> InputRefused:
+def _unknown(whole: object, name: str) -> SettingRefused:
     names = list(setting_names(whole))
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
     ends = [known for known in names if known.split(".")[-1] == name.split(".")[-1]]
     nearest = ends[:1] or near
     listed = ", ".join(names[:_MOST_NAMES])
-    return InputRefused(
+    return SettingRefused(
         f"there is no such setting; the nearest is {nearest[0]}. There are {len(names)} "
         f"settings, among them {listed}"
     )
@@ -154,7 +156,7 @@ def _converted(kind: Any, name: str, value: object) -> Any:
     try:
         return convert(value)
     except (TypeError, ValueError) as error:
-        raise InputRefused(f"{name} takes {accepted}, got {_shown(value)}") from error
+        raise SettingRefused(f"{name} takes {accepted}, got {_shown(value)}") from error
 
 
 def _several(kind: Any, name: str, value: object) -> tuple[Any, ...]:
@@ -166,7 +168,7 @@ def _several(kind: Any, name: str, value: object) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         value = [value]
     if not any_number and len(value) != len(kinds):
-        raise InputRefused(
+        raise SettingRefused(
             f"{name} takes {len(kinds)} values, such as {name}={','.join(['…'] * len(kinds))}; "
             f"got {len(value)}"
         )

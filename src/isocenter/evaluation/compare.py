@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from isocenter.core.errors import UnsuitableScan
 from isocenter.core.outputs import HOUNSFIELD
 from isocenter.core.progress import Progress, silent
 from isocenter.core.spread import spread_evenly
 from isocenter.core.volume import SliceSource, Volume
+from isocenter.evaluation.blur_control import OnBlurredTest, blurred
 from isocenter.evaluation.comparison import COLUMNS, Comparison, Row
 from isocenter.evaluation.continuity import ContinuityMeter
 from isocenter.evaluation.ct.edges import SharpnessMeter
 from isocenter.evaluation.ct.example import MostTelling
+from isocenter.evaluation.ct.faint_detail import FaintDetailMeter, equal_noise_blur
 from isocenter.evaluation.ct.hu import HuBias
 from isocenter.evaluation.ct.noise_power import NoiseMeter
-from isocenter.evaluation.ct.predicted import BLUR_CONTROL_MM, predicted_detectability
 from isocenter.evaluation.ct.windows import PROTOCOLS, find_body
 from isocenter.evaluation.fidelity import FidelityScores, Protocol
 from isocenter.evaluation.findings import Example
@@ -42,7 +43,7 @@ __all__ = ["COLUMNS", "Comparison", "Row", "evaluate"]
 Scan = str | Path | Volume | SliceSource
 
 MOST_PHYSICS_SLICES = 60
-_OF_CT_ALONE = "HU bias, noise power, sharpness, detectability (defined for CT in HU)"
+_OF_CT_ALONE = "HU bias, noise power, sharpness, faint detail, detectability (defined for CT in HU)"
 
 
 def evaluate(
@@ -87,7 +88,8 @@ def evaluate(
     second = _opened(test, test_series, unit)
     unit = _common_unit(first, second)
     is_ct = unit == "HU"
-    scores = FidelityScores(_protocols_for(unit, protocols))
+    ranges = _protocols_for(unit, protocols)
+    scores, blurred_scores = FidelityScores(ranges), FidelityScores(ranges)
     if lesions and not is_ct:
         raise UnsuitableScan(
             f"Cannot study lesions in {_named(unit)}. Accepted are series in HU; leave the lesions "
@@ -100,20 +102,25 @@ def evaluate(
     )
     continuity, bias, telling = ContinuityMeter(), HuBias(seed=seed), MostTelling()
     noise, sharpness = NoiseMeter(), SharpnessMeter()
+    step = _independent_step(first)
+    detail = FaintDetailMeter(step=step)
+    in_detail = spread_evenly(len(indices), physics_slices // 2, with_ends=True)
+    looked_at = frozenset(indices[place][0] for place in in_detail)
     of_ct: list[Measurement[Any]] = [
         bias,
         telling,
         OnSlices(noise, chosen),
         OnSlices(sharpness, chosen),
+        OnSlices(detail, looked_at | {index + step for index in looked_at}),
     ]
     body = find_body if is_ct else None
     measure(
         _matched(first, second, indices, body, progress or silent),
-        [scores, continuity, *(of_ct if is_ct else [])],
+        [scores, OnBlurredTest(blurred_scores), continuity, *(of_ct if is_ct else [])],
     )
     shown = dict(indices)
     example = telling.result() if is_ct else indices[len(indices) // 2][0]
-    spectra, edges = noise.result(), sharpness.result()
+    spectra, kept = noise.result(), detail.result()
     observed = _observed(first, second, indices, lesions, seed) if lesions else (None, None)
     return Comparison(
         unit=unit,
@@ -122,12 +129,14 @@ def evaluate(
         spacing_mm=first.geometry.spacing_mm,
         acquisitions=(first.acquisition, second.acquisition),
         fidelity=scores.result(),
+        blurred_fidelity=blurred_scores.result(),
         fidelity_of_slices=scores.of_slices(),
         hu_bias=bias.result(),
         noise=spectra,
-        sharpness=edges,
+        sharpness=sharpness.result(),
         continuity=continuity.result(),
-        predicted_detectability=predicted_detectability(spectra, edges),
+        faint_detail=kept,
+        equal_noise_blur=equal_noise_blur(spectra, kept),
         detectability=observed[0],
         blurred_detectability=observed[1],
         physics_slices=len(chosen) if is_ct else 0,
@@ -206,6 +215,13 @@ def _matched(
         progress(done + 1, len(indices))
 
 
+def _independent_step(reference: SliceSource) -> int:
+    """How many slices apart two of a series share no noise: one, or more where they overlap."""
+    thickness_mm = getattr(reference.acquisition, "slice_thickness_mm", None)
+    spacing_mm = reference.geometry.spacing_mm[0]
+    return max(1, math.ceil(thickness_mm / spacing_mm - 0.1)) if thickness_mm else 1
+
+
 def _example(pair: Pair) -> Example:
     return Example(
         reference_index=pair.index,
@@ -245,9 +261,8 @@ def _observed(
             [second.values(index) for _, index in pairs],
         )
     )
-    sigma = (0.0, *(BLUR_CONTROL_MM / step for step in geometry.spacing_mm[1:]))
-    blurred = replace(test, array=ndimage.gaussian_filter(test.array, sigma))
+    control = replace(test, array=blurred(test.array, geometry.spacing_mm[1:]))
     return (
         detectability(reference, test, lesions, seed=seed),
-        detectability(reference, blurred, lesions, seed=seed),
+        detectability(reference, control, lesions, seed=seed),
     )

@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from isocenter.evaluation.blur_control import BLUR_CONTROL_MM
 from isocenter.evaluation.plots import EDGE_COLORS, curves_of, dress, plot_spectra, say
+from isocenter.evaluation.tables import detail_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +48,7 @@ CT_WINDOWS = (
     Window("lung 1500/\N{MINUS SIGN}600", -1350.0, 150.0, 300.0),
 )
 _MARGIN_MM = 12.0
-_WIDTH, _CURVES_HEIGHT, _GAP, _HEADING, _FOOT = 16.5, 3.9, 0.55, 1.05, 0.6
+_WIDTH, _CURVES_HEIGHT, _GAP, _HEADING, _FOOT = 16.5, 3.9, 0.55, 1.33, 0.6
 _LEFT, _RIGHT = 0.045, 0.965
 
 
@@ -111,6 +113,20 @@ def _write_heading(figure: Figure, comparison: Findings) -> None:
     ]
     where = f"   ({protocols.pop()})" if len(protocols) == 1 else ""
     figure.text(_LEFT, top - line, "    ".join(scores) + where, fontsize=10, va="center")
+    figure.text(_LEFT, top - 2 * line, _what_smoothing_hides(comparison), fontsize=10, va="center")
+
+
+def _what_smoothing_hides(comparison: Findings) -> str:
+    """What belongs beside scores that smoothing can raise."""
+    controls = ", ".join(
+        f"{score.psnr_db:.1f} dB" for score in comparison.blurred_fidelity if score.rmse > 0
+    )
+    parts = [f"PSNR of the test blurred by {BLUR_CONTROL_MM:g} mm: {controls}"] if controls else []
+    if kept := detail_in_words(comparison):
+        blur = comparison.equal_noise_blur
+        plain = f" (a plain blur to the same noise: {blur.kept:.2f})" if blur else ""
+        parts.append(f"faint detail kept: {kept}{plain}")
+    return "    ".join(parts)
 
 
 def _draw_images(

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from isocenter.core.version import __version__
+from isocenter.evaluation.blur_control import BLUR_CONTROL_MM
 from isocenter.evaluation.bootstrap import Interval
 from isocenter.evaluation.ct.edges import ARC_MM, Sharpness, TransferFunction
+from isocenter.evaluation.ct.faint_detail import FAINT_HU
 from isocenter.evaluation.ct.hu import SOLID_RADIUS_MM
 from isocenter.evaluation.ct.noise_power import (
     REGION_SIDE_MM,
@@ -20,7 +22,6 @@ from isocenter.evaluation.ct.noise_power import (
 )
 from isocenter.evaluation.fidelity import Fidelity, Protocol
 from isocenter.evaluation.findings import Findings
-from isocenter.evaluation.lesions.detectability import DetectabilityTable
 from isocenter.image.ct_tissue import BODY_THRESHOLD_HU, TISSUES
 
 
@@ -34,6 +35,8 @@ class Row(NamedTuple):
 
 
 COLUMNS = ("Measure", "Reference", "Test", "Test against reference")
+
+NOT_OBSERVED = "not measured; isocenter.judge asks an observer"
 
 MASK_MEANING = {
     "inside the body": (
@@ -58,9 +61,15 @@ def comparison_dict(comparison: Findings) -> dict[str, Any]:
             "fidelity": [
                 _protocol_dict(pooled.protocol)
                 | _fidelity_dict(pooled)
-                | {"each_slice": [_fidelity_dict(part) for part in parts]}
-                for pooled, parts in zip(
-                    comparison.fidelity, comparison.fidelity_of_slices, strict=True
+                | {
+                    "test_blurred": _fidelity_dict(control),
+                    "each_slice": [_fidelity_dict(part) for part in parts],
+                }
+                for pooled, control, parts in zip(
+                    comparison.fidelity,
+                    comparison.blurred_fidelity,
+                    comparison.fidelity_of_slices,
+                    strict=True,
                 )
             ],
             "hu_bias": [
@@ -77,11 +86,7 @@ def comparison_dict(comparison: Findings) -> dict[str, Any]:
             "noise": _noise_dict(comparison.noise),
             "sharpness": [_sharpness_dict(each) for each in comparison.sharpness.values()],
             "inter_slice_continuity": _continuity_dict(comparison),
-            "predicted_detectability": {
-                "meaning": "d' of the ideal linear observer for a disc-like lesion, from noise "
-                "power and transfer function; a prediction for linear systems",
-                "lesions": list(comparison.predicted_detectability),
-            },
+            "faint_detail": _detail_dict(comparison),
             "detectability": None
             if comparison.detectability is None
             else comparison.detectability.as_dict(),
@@ -96,12 +101,13 @@ def comparison_rows(comparison: Findings) -> list[Row]:
     """Lines for a terminal, four cells each."""
     return [
         *_slice_rows(comparison),
-        *_fidelity_rows(comparison.fidelity),
+        *_fidelity_rows(comparison),
+        *_detail_rows(comparison),
         *_bias_rows(comparison),
         *(_noise_rows(comparison.noise) if comparison.unit == "HU" else []),
         *_sharpness_rows(comparison.sharpness.values()),
         *_continuity_rows(comparison),
-        *_detectability_rows(comparison),
+        *_observed_rows(comparison),
         *(Row(each, "", "", "left out") for each in comparison.left_out),
     ]
 
@@ -150,6 +156,8 @@ def _settings(comparison: Findings) -> dict[str, Any]:
         "noise_region_choice": "least structured soft tissue of the reference, parabolic trend "
         "removed; anatomy that remains counts as low frequencies",
         "edge_arc_mm": ARC_MM,
+        "test_blurred": f"the test after a Gaussian blur of {BLUR_CONTROL_MM:g} mm, or 0.7 pixels "
+        "where that is more; where it scores better, the score rewards smoothing",
     }
 
 
@@ -222,6 +230,22 @@ def _transfer_dict(function: TransferFunction) -> dict[str, Any]:
     }
 
 
+def _detail_dict(comparison: Findings) -> dict[str, Any] | None:
+    detail, blur = comparison.faint_detail, comparison.equal_noise_blur
+    if detail is None:
+        return None
+    return {
+        "meaning": "share of the reference's soft-tissue details of 3 to 6 mm and at most "
+        f"{FAINT_HU:g} HU that the test keeps; smoothing lowers it. Below 1 something was lost; 1 "
+        "does not say that a lesion is still seen",
+        "kept": detail.kept,
+        "standard_error": detail.error,
+        "enough_detail": detail.is_sure,
+        "num_pairs": detail.num_pairs,
+        "plain_blur_to_the_same_noise": blur,
+    }
+
+
 def _continuity_dict(comparison: Findings) -> dict[str, Any] | None:
     if comparison.continuity is None:
         return None
@@ -235,26 +259,52 @@ def _slice_rows(comparison: Findings) -> list[Row]:
     ]
 
 
-def _fidelity_rows(scores: Iterable[Fidelity]) -> list[Row]:
+def _fidelity_rows(comparison: Findings) -> list[Row]:
+    """Each score beside that of the blurred test, as smoothing can raise it."""
     rows = []
-    for score in scores:
+    for score, control in zip(comparison.fidelity, comparison.blurred_fidelity, strict=True):
         protocol = score.protocol
         unit = f" {protocol.unit}".rstrip()
         where = f"{protocol.low:g}..{protocol.high:g}{unit}, {protocol.mask_policy}"
-        values = (
-            ("PSNR", "identical" if math.isinf(score.psnr_db) else f"{score.psnr_db:.2f} dB"),
-            ("SSIM", f"{score.ssim:.4f}"),
-            ("RMSE", _rmse(score)),
-        )
-        name = protocol.name
-        for measure, value in values:
-            rows.append(Row(f"{measure}, {name} ({where})", "", "", value))
+        for measure, written in (("PSNR", _psnr), ("SSIM", _ssim), ("RMSE", _rmse)):
+            value = f"{written(score)} (test blurred: {written(control)})"
+            rows.append(Row(f"{measure}, {protocol.name} ({where})", "", "", value))
     return rows
+
+
+def _psnr(score: Fidelity) -> str:
+    return "identical" if math.isinf(score.psnr_db) else f"{score.psnr_db:.2f} dB"
+
+
+def _ssim(score: Fidelity) -> str:
+    return f"{score.ssim:.4f}"
 
 
 def _rmse(score: Fidelity) -> str:
     unit = score.protocol.unit
     return f"{score.rmse:.2f} HU" if unit == "HU" else f"{score.rmse:.4g} {unit}".rstrip()
+
+
+def detail_in_words(comparison: Findings) -> str:
+    """What the test keeps of faint detail, "" where it could not be measured well enough."""
+    detail = comparison.faint_detail
+    return f"{detail.kept:.3f} ± {detail.error:.3f}" if detail and detail.is_sure else ""
+
+
+def _detail_rows(comparison: Findings) -> list[Row]:
+    if comparison.unit != "HU":
+        return []
+    name = "Faint detail kept, soft tissue (smoothing cannot raise it)"
+    blur = comparison.equal_noise_blur
+    if not (kept := detail_in_words(comparison)):
+        return [Row(name, "", "", "too little soft tissue in neighbouring slices to tell")]
+    if blur is None:
+        control = ""
+    elif blur.sigma_mm == 0:
+        control = "not quieter than the reference"
+    else:
+        control = f"a plain blur to the same noise ({blur.sigma_mm:.2f} mm): {blur.kept:.3f}"
+    return [Row(name, "1", kept, control)]
 
 
 def _bias_rows(comparison: Findings) -> list[Row]:
@@ -337,23 +387,11 @@ def _continuity_rows(comparison: Findings) -> list[Row]:
     ]
 
 
-def _detectability_rows(comparison: Findings) -> list[Row]:
-    rows = [
-        Row(
-            f"Predicted d', {each.kind.diameter_mm:g} mm, {each.kind.contrast_hu:+g} HU",
-            f"{each.reference:.2f}",
-            f"{each.test:.2f}",
-            f"{_times(each.test, each.reference)} (test blurred: {each.control:.2f})",
-        )
-        for each in comparison.predicted_detectability
-    ]
-    if comparison.detectability is not None:
-        rows += _observed_rows(comparison.detectability, comparison.blurred_detectability)
-    return rows
-
-
-def _observed_rows(found: DetectabilityTable, blurred: DetectabilityTable | None) -> list[Row]:
+def _observed_rows(comparison: Findings) -> list[Row]:
     """One line a kind of lesion; the tables list the same kinds in the same order."""
+    found, blurred = comparison.detectability, comparison.blurred_detectability
+    if found is None:
+        return [Row("Lesions still seen (no figure above proves it)", "", "", NOT_OBSERVED)]
     before, after, control = (
         [row for row in table.rows if row.processing == name] if table else []
         for table, name in ((found, "reference"), (found, "test"), (blurred, "test"))

@@ -110,7 +110,9 @@ def read_volume_file(
             "not read"
         )
     if not _is_file(path):
-        raise UnreadableInput("the volume file does not exist, or is no plain file")
+        raise UnreadableInput(
+            "the volume file does not exist, or is no plain file", reason="no_such_input"
+        )
     if length_unit not in (None, "mm"):
         raise InputRefused(f'length_unit must be "mm" where it is given, got {length_unit!r}')
     _check_file_bytes(path, limits)
@@ -165,7 +167,9 @@ def stated(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Stated:
     """
     path = Path(path)
     if not _is_file(path):
-        raise UnreadableInput("the volume file does not exist, or is no plain file")
+        raise UnreadableInput(
+            "the volume file does not exist, or is no plain file", reason="no_such_input"
+        )
     if str(path).lower().endswith(NIFTI_ENDINGS):
         with _decompressed(path, limits) as stream:
             header = stream.read(_HEADER_BYTES)

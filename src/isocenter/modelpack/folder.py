@@ -179,7 +179,10 @@ def verify(folder: str | Path) -> str:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ModelRefused("there is no such model folder; name a folder made by `isocenter train`")
+        raise ModelRefused(
+            "there is no such model folder; name a folder made by `isocenter train`",
+            reason="no_such_model",
+        )
     listing = folder / CHECKSUMS
     if not listing.is_file():
         raise ModelRefused(
@@ -195,7 +198,8 @@ def verify(folder: str | Path) -> str:
         if expected.get(name) != found.get(name):
             raise ModelRefused(
                 f"the model's file {name} is missing, altered or not listed in {CHECKSUMS}; "
-                "get the model again from where it came"
+                "get the model again from where it came",
+                reason="model_altered",
             )
     for name in found:
         if not name.endswith(ENDINGS):

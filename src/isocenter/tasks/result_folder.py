@@ -49,7 +49,8 @@ def only_run_for(final: Path) -> Iterator[None]:
             is_held = stack.enter_context(held(lock_of(final)))
         if not is_held:
             raise OutputRefused(
-                f"Another run is writing {final} now; wait for it, or name another folder."
+                f"Another run is writing {final} now; wait for it, or name another folder.",
+                reason="output_busy",
             )
         remove_old(final.parent, older_than_s=OLD_S, of=final)
         yield
@@ -87,22 +88,27 @@ def earlier_result(final: Path, digest: str) -> dict[str, Any] | None:
         if not final.exists() or (final.is_dir() and not any(final.iterdir())):
             return None
     if not final.is_dir():
-        raise OutputRefused(f"{final} is a file; name a new or an empty folder.")
+        raise OutputRefused(
+            f"{final} is a file; name a new or an empty folder.", reason="output_taken"
+        )
     content = _record_of(final)
     if content is None:
         raise OutputRefused(
             f"{final} is not empty and holds no result of ours, so nothing was written; "
-            "name a new or an empty folder."
+            "name a new or an empty folder.",
+            reason="output_taken",
         )
     if content["record"].get("digest") != digest:
         raise OutputRefused(
             f"{final} holds the result of another scan, model or setting, so nothing was "
-            "written; name a new or an empty folder, or remove it first."
+            "written; name a new or an empty folder, or remove it first.",
+            reason="output_taken",
         )
     if altered := _altered_files(final, content["files"]):
         raise OutputRefused(
             f"{final} holds this very result, but {len(altered)} of its files were changed or "
-            f"removed (such as {altered[0]}); remove the folder and run again."
+            f"removed (such as {altered[0]}); remove the folder and run again.",
+            reason="result_altered",
         )
     return content
 

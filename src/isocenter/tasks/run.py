@@ -52,6 +52,7 @@ class RunResult:
         notes: what was seen and left out while reading and what was guessed, in words.
         files_seen: by name of what was read from DICOM on disk, how many files were used, other,
             damaged and unreadable.
+        counts: how much was read, by kind, such as "slices".
         already_there: True where an earlier run had made this very result, so nothing was written.
     """
 
@@ -62,6 +63,7 @@ class RunResult:
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
     files_seen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
     already_there: bool = False
 
 
@@ -349,6 +351,7 @@ def _result(
         warnings=record.warnings,
         notes=prepared.notes,
         files_seen=_files_seen(prepared.opened),
+        counts=_counts(prepared.opened),
         already_there=already_there,
     )
 
@@ -356,6 +359,10 @@ def _result(
 def _files_seen(opened: Sequence[Opened]) -> dict[str, dict[str, int]]:
     """By name of what was read; what was no DICOM on disk is left out."""
     return {each.name: asdict(each.files_seen) for each in opened if each.files_seen}
+
+
+def _counts(opened: Sequence[Opened]) -> dict[str, int]:
+    return {"inputs": len(opened), "slices": sum(len(each.source) for each in opened)}
 
 
 def _write(prepared: _Run, partial: Path, progress: Progress) -> None:

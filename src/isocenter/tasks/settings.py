@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from isocenter.core.errors import InputRefused
+from isocenter.core.errors import SettingRefused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Settings:
     """Base of every task's settings: everything that a user can set and that changes a pixel.
 
     Raises:
-        InputRefused: a value is of another type or outside its limits.
+        SettingRefused: a value is of another type or outside its limits.
     """
 
     def __post_init__(self) -> None:
@@ -107,7 +107,7 @@ def settings_from(kind: type[S], values: Mapping[str, Any]) -> S:
     """Settings from what a user wrote.
 
     Raises:
-        InputRefused: an unknown name (the nearest is named), or a value that is not taken.
+        SettingRefused: an unknown name (the nearest is named), or a value that is not taken.
     """
     known = {each.name: facts_of(each) for each in fields(kind)}
     check_names(values, known)
@@ -122,13 +122,13 @@ def check_names(given: Iterable[str], known: Collection[str]) -> None:
     """Refuse the first name that is not known, and name the nearest that is.
 
     Raises:
-        InputRefused: there is an unknown name.
+        SettingRefused: there is an unknown name.
     """
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise InputRefused(f"there is no setting {name}; {hint}")
+            raise SettingRefused(f"there is no setting {name}; {hint}")
 
 
 def _check(name: str, value: Any, kind: tuple[type, bool], facts: SettingFacts) -> None:
@@ -136,14 +136,14 @@ def _check(name: str, value: Any, kind: tuple[type, bool], facts: SettingFacts) 
     if value is None and may_be_none:
         return
     if facts.choices and value not in facts.choices:
-        raise InputRefused(f"{name} must be one of {', '.join(facts.choices)}, got {value!r}")
+        raise SettingRefused(f"{name} must be one of {', '.join(facts.choices)}, got {value!r}")
     if plain in (int, float):
         if not _is_number(value, whole=plain is int) or not _within(value, facts):
             wanted = _limits_in_words(facts, whole=plain is int)
             advice = f"; {facts.advice}" if facts.advice else ""
-            raise InputRefused(f"{name} must be {wanted}, got {value}{advice}")
+            raise SettingRefused(f"{name} must be {wanted}, got {value}{advice}")
     elif not isinstance(value, plain):
-        raise InputRefused(f"{name} must be of type {plain.__name__}, got {value!r}")
+        raise SettingRefused(f"{name} must be of type {plain.__name__}, got {value!r}")
 
 
 def _is_number(value: Any, *, whole: bool) -> bool:

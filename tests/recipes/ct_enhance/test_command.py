@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from isocenter.cli import app
+from isocenter.modelpack import folder as folder_module
 from isocenter.recipes.ct_enhance import recipe as recipe_module
 from isocenter.recipes.ct_enhance.configuration import CtEnhanceRecipe, own_ct_enhance
 
@@ -23,6 +25,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CtEnhanceRecipe, dict
         return output / "model"
 
     monkeypatch.setattr(recipe_module, "train", train)
+    monkeypatch.setattr(folder_module, "verify", lambda folder: "ab" * 32)
     return calls
 
 
@@ -38,6 +41,12 @@ def test_without_settings_the_recipe_for_the_folder_is_trained(trained: list[Any
     assert recipe == own_ct_enhance()
     assert options["resume"] is True
     assert "model" in result.stdout
+
+
+def test_a_program_is_told_where_the_model_lies(trained: list[Any]) -> None:
+    document = json.loads(command("--json").stdout)
+    assert [made["path"] for made in document["made"]] == ["o/model"]
+    assert document["result"] == {"weights_sha256": "ab" * 32}
 
 
 def test_the_command_line_wins_over_the_file(trained: list[Any], tmp_path: Path) -> None:

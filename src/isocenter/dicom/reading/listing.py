@@ -50,7 +50,10 @@ def list_files(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Listing:
     listing = Listing(top=top)
     mode = _mode(top)
     if mode is None:
-        raise UnreadableInput("the input does not exist; give a DICOM file or a folder of them")
+        raise UnreadableInput(
+            "the input does not exist; give a DICOM file or a folder of them",
+            reason="no_such_input",
+        )
     if stat.S_ISREG(mode):
         if not _starts(top):
             raise UnreadableInput("the file is not DICOM; give a DICOM file or a folder of them")

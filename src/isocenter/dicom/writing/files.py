@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -36,6 +37,12 @@ def _file_meta(header: Dataset, product_version: str) -> FileMetaDataset:
     meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = f"ISOCENTER_{product_version}"[:16]
     return meta
+
+
+def series_uid_of(path: Path) -> str:
+    """Series Instance UID of an object that :func:`save` wrote."""
+    header = dcmread(path, specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
+    return str(header.SeriesInstanceUID)
 
 
 def empty_place(folder: Path, pattern: str) -> Path:

@@ -8,6 +8,7 @@ from isocenter.evaluation.ct.edges import (
     TransferFunction,
     edge_sharpness,
 )
+from isocenter.evaluation.ct.faint_detail import FaintDetail, FaintDetailMeter, faint_detail
 from isocenter.evaluation.ct.hu import (
     HuBias,
     RegionChange,
@@ -33,6 +34,8 @@ __all__ = [
     "HU_RANGE",
     "PROTOCOLS",
     "EdgeKind",
+    "FaintDetail",
+    "FaintDetailMeter",
     "HuBias",
     "NoiseComparison",
     "NoiseMeter",
@@ -47,6 +50,7 @@ __all__ = [
     "UniformNoise",
     "UniformNoiseMeter",
     "edge_sharpness",
+    "faint_detail",
     "homogeneous_regions",
     "hu_bias",
     "noise_power_spectrum",

@@ -64,6 +64,7 @@ def judged_rows(judged: Judged) -> list[JudgementRow]:
             f"{len(judged.cases)} case{'s' if len(judged.cases) > 1 else ''}",
         ),
         *_fidelity_rows(both),
+        _both("Faint detail kept, soft tissue (smoothing cannot raise it)", both, _kept, ".3f"),
         *_noise_rows(both),
         *_sharpness_rows(both),
         *_bias_rows(both),
@@ -79,6 +80,11 @@ def judged_rows(judged: Judged) -> list[JudgementRow]:
         ),
         *(JudgementRow(each, "", "left out", "") for each in judged.left_out),
     ]
+
+
+def _kept(comparison: Comparison) -> float:
+    detail = comparison.faint_detail
+    return detail.kept if detail is not None and detail.is_sure else math.nan
 
 
 Both = tuple[list[Comparison], list[Comparison]]

@@ -247,9 +247,7 @@ def detectability(
 ) -> DetectabilityTable:
     """d' of recorded lesions that both series contain, ratios of test over reference.
 
-    Regions without lesion come from other places of the same slices and tissue. For two series
-    without known lesions see
-    :func:`isocenter.evaluation.lesions.observer.prewhitened_detectability`.
+    Regions without lesion come from other places of the same slices and tissue.
 
     Raises:
         ValueError: the series differ in shape, or there are too few lesions of any tissue (then

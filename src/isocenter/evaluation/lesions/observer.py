@@ -1,9 +1,7 @@
 """Model observers: how well a known signal can be told from noise in an image.
 
-Two kinds. :class:`HotellingObserver` looks at regions of real images, so it also judges non-linear
-processing. :func:`npwe_detectability` and :func:`prewhitened_detectability` predict a figure from a
-measured noise power spectrum (NPS) and task transfer function (TTF), so they work for any two
-series.
+:class:`HotellingObserver` looks at regions of real images, so it also judges non-linear processing.
+A prediction from noise power and sharpness cannot: it never sees how a faint lesion is treated.
 
 A smoothed image must not look better than the image it came from. An observer that does not undo
 the correlation of noise (contrast-to-noise ratio, the non-prewhitening family) can be fooled so.
@@ -24,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 DEFAULT_INTERNAL_NOISE_HU_MM = 4.0
-_NUM_FREQUENCIES = 2000
 
 
 def difference_of_gaussian_channels(
@@ -289,117 +286,3 @@ def held_out_auc(
         margin = np.concatenate([part.ravel() for part in margins])
         areas[number] = np.mean(margin > 0) + 0.5 * np.mean(margin == 0)
     return areas
-
-
-def disc_task(frequency_per_mm: NDArray, *, diameter_mm: float, contrast_hu: float) -> NDArray:
-    """Fourier transform of a disc at radial frequencies, HU mm^2."""
-    from scipy.special import j1
-
-    radius = diameter_mm / 2
-    argument = 2 * np.pi * radius * np.asarray(frequency_per_mm, dtype=np.float64)
-    safe = np.where(argument > 1e-6, argument, 1.0)
-    shape = np.where(argument > 1e-6, 2 * j1(safe) / safe, 1.0)
-    return contrast_hu * np.pi * radius**2 * shape
-
-
-def eye_filter(
-    frequency_per_mm: NDArray, *, viewing_distance_mm: float = 475.0, magnification: float = 1.5
-) -> NDArray:
-    """Contrast sensitivity of the eye, as amplitude, peak 1.
-
-    Args:
-        frequency_per_mm: in the patient.
-        magnification: millimetres on the screen for each in the patient.
-
-    Source: Saunders & Samei, Med. Phys. 33:308, 2006: rho^1.5 exp(-0.98 rho^0.68), squared,
-    rho in cycles per degree.
-    """
-    per_degree = np.asarray(frequency_per_mm) / magnification * np.deg2rad(viewing_distance_mm)
-    response = (per_degree**1.5 * np.exp(-0.98 * per_degree**0.68)) ** 2
-    best = (1.5 / (0.98 * 0.68)) ** (1 / 0.68)
-    return response / (best**1.5 * np.exp(-0.98 * best**0.68)) ** 2
-
-
-def npwe_detectability(
-    ttf_freq: NDArray,
-    ttf: NDArray,
-    nps_freq: NDArray,
-    nps: NDArray,
-    *,
-    diameter_mm: float,
-    contrast_hu: float,
-    viewing_distance_mm: float = 475.0,
-    magnification: float = 1.5,
-) -> float:
-    """d' of a non-prewhitening observer with an eye, from radial TTF and NPS.
-
-    d'^2 = [∫∫ W² TTF² E²]² / ∫∫ W² TTF² E⁴ NPS, for a disc W. The usual figure in reports on CT,
-    for comparison with others. **A blur can raise it** (it brings ramp-filtered noise nearer to
-    white): do not rank processing by it; :func:`prewhitened_detectability` cannot be fooled so.
-
-    Args:
-        ttf_freq, nps_freq: (n,) increasing, 1/mm. What lies beyond the shorter one is left out.
-        ttf: (n,) 1 at zero frequency.
-        nps: (n,) radial mean of the 2-D spectrum, HU^2 mm^2.
-
-    Source: AAPM Report 233, 2019, section on task-based detectability.
-    """
-    frequency, signal, noise = _task_in_noise(
-        ttf_freq, ttf, nps_freq, nps, diameter_mm=diameter_mm, contrast_hu=contrast_hu
-    )
-    eye = eye_filter(
-        frequency, viewing_distance_mm=viewing_distance_mm, magnification=magnification
-    )
-    seen = _radial_integral(signal * eye**2, frequency)
-    variance = _radial_integral(signal * eye**4 * noise, frequency)
-    if not variance > 0:
-        raise ValueError("the noise power is zero: d' of a noiseless image has no value")
-    return float(seen / np.sqrt(variance))
-
-
-def prewhitened_detectability(
-    ttf_freq: NDArray,
-    ttf: NDArray,
-    nps_freq: NDArray,
-    nps: NDArray,
-    *,
-    diameter_mm: float,
-    contrast_hu: float,
-    internal_noise_hu_mm: float = DEFAULT_INTERNAL_NOISE_HU_MM,
-) -> float:
-    """d' of the ideal linear observer with white noise of its own, from radial TTF and NPS.
-
-    d'^2 = ∫∫ W² TTF² / (NPS + N). A blur H turns TTF² into TTF² H² and NPS into NPS H², so it
-    never raises the figure. Arguments as in :func:`npwe_detectability`.
-    """
-    frequency, signal, noise = _task_in_noise(
-        ttf_freq, ttf, nps_freq, nps, diameter_mm=diameter_mm, contrast_hu=contrast_hu
-    )
-    total = noise + internal_noise_hu_mm**2
-    if not np.all(total > 0):
-        raise ValueError("the noise power is zero somewhere; give an internal noise above zero")
-    return float(np.sqrt(_radial_integral(signal / total, frequency)))
-
-
-def _task_in_noise(
-    ttf_freq: NDArray,
-    ttf: NDArray,
-    nps_freq: NDArray,
-    nps: NDArray,
-    *,
-    diameter_mm: float,
-    contrast_hu: float,
-) -> tuple[NDArray, NDArray, NDArray]:
-    """Common frequencies (1/mm), |W TTF|^2 (HU^2 mm^4) and NPS (HU^2 mm^2) there."""
-    if not diameter_mm > 0:
-        raise ValueError(f"diameter_mm must be positive, got {diameter_mm}")
-    top = min(np.max(ttf_freq), np.max(nps_freq))
-    frequency = np.linspace(0, top, _NUM_FREQUENCIES)
-    task = disc_task(frequency, diameter_mm=diameter_mm, contrast_hu=contrast_hu)
-    transfer = np.interp(frequency, ttf_freq, ttf)
-    noise = np.maximum(np.interp(frequency, nps_freq, nps), 0)
-    return frequency, (task * transfer) ** 2, noise
-
-
-def _radial_integral(values: NDArray, frequency_per_mm: NDArray) -> float:
-    return float(np.trapezoid(2 * np.pi * frequency_per_mm * values, frequency_per_mm))

@@ -101,7 +101,8 @@ def _check_output(output: Path, *, resume: bool) -> None:
     if (output / RUN).exists() and not resume:
         raise OutputRefused(
             "the output folder holds a training already; go on with it by --resume "
-            "(resume=True in Python), or name another folder"
+            "(resume=True in Python), or name another folder",
+            reason="output_taken",
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isocenter.core.errors import InputRefused
+from isocenter.core.errors import SettingRefused
 from isocenter.modelpack.ct_enhance.contract import LESION_CONTRAST
 from isocenter.tasks.settings import Settings, setting
 
@@ -15,7 +15,7 @@ def parse_strength(strength: float | str) -> float:
     """A strength from a number, a number in text, or "low", "medium" or "high".
 
     Raises:
-        InputRefused: it is none of these.
+        SettingRefused: it is none of these.
     """
     if isinstance(strength, str) and strength.lower() in STRENGTHS:
         return STRENGTHS[strength.lower()]
@@ -23,7 +23,7 @@ def parse_strength(strength: float | str) -> float:
         return float(strength)
     except (TypeError, ValueError):
         names = ", ".join(f"{name} ({value:g})" for name, value in STRENGTHS.items())
-        raise InputRefused(f"strength must be a number from 0 to 1 or one of {names}") from None
+        raise SettingRefused(f"strength must be a number from 0 to 1 or one of {names}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class EnhanceSettings(Settings):
             contrast and the coarse noise of the input.
 
     Raises:
-        InputRefused: a value is outside its range.
+        SettingRefused: a value is outside its range.
     """
 
     strength: float = setting(
