@@ -36,9 +36,7 @@ class Answer:
     reason: str = "done"
 
 
-def answer_of_run(
-    result: RunResult, outputs: Sequence[Output], show: Callable[[], None]
-) -> Answer:
+def answer_of_run(result: RunResult, outputs: Sequence[Output], show: Callable[[], None]) -> Answer:
     """The answer of a task that wrote a folder of results."""
     written = [_output_made(result, output) for output in outputs]
     reason = "forced" if result.warnings else "done"
