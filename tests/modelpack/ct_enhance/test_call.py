@@ -128,6 +128,41 @@ def test_strength_goes_from_the_mean_to_the_sample(model: CtEnhancer, scan: NDAr
     assert np.allclose(full.image, np.maximum(full.samples[0], np.minimum(scan[0], LOWEST_HU)))
 
 
+def test_one_seed_draws_nothing_that_two_scans_share(model: CtEnhancer, scan: NDArray) -> None:
+    other = scan[::-1] + np.float32(1)
+    told: dict[str, Any] = {"spacing_mm": SPACING_MM, "dose_fraction": 0.3, "samples": 1}
+    drawn_for = []
+    for images in (scan, scan.copy(), other):
+        result = model(images, seed=7, **told)
+        drawn_for.append(result.samples[0] - result.mean)
+    assert np.array_equal(drawn_for[0], drawn_for[1])
+    inside = (slice(None), slice(10, 30), slice(16, 36))
+    first, second = (one[inside].ravel() for one in (drawn_for[0], drawn_for[2]))
+    assert first.std() > 1
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.15
+    neighbours = (one[inside[1:]].ravel() for one in drawn_for[0][1:3])
+    assert abs(np.corrcoef(*neighbours)[0, 1]) < 0.2
+
+
+def test_lesion_contrast_is_that_of_an_estimate(model: CtEnhancer, scan: NDArray) -> None:
+    told: dict[str, Any] = {"spacing_mm": SPACING_MM, "dose_fraction": 0.3}
+    for share in (0, 0.25, 1.0):
+        window = scan[[0, 1, 2]]
+        wanted = model.estimate(window, lesion_contrast=share, **told)
+        result = model(scan, lesion_contrast=share, **told)
+        assert np.array_equal(result.mean[1], wanted.mean_hu)
+    plain, half = model(scan, **told), model(scan, lesion_contrast=0.5, **told)
+    same(plain, half)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan"), True, "0.5", None])
+def test_a_lesion_contrast_that_is_no_share_is_refused(
+    model: CtEnhancer, scan: NDArray, share: Any
+) -> None:
+    with pytest.raises(InputRefused, match="lesion_contrast must be a number from 0 to 1, got"):
+        model(scan, spacing_mm=SPACING_MM, lesion_contrast=share)
+
+
 def test_what_was_not_measured_is_air_to_the_model_and_stays_as_it_was(
     model: CtEnhancer, scan: NDArray
 ) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from isocenter.core.seeds import derived_seed
 from isocenter.image.ct_noise import NoiseMeasure, measure_noise
@@ -194,3 +196,133 @@ def test_refuses_more_steps_than_the_bridge_runs_in(
     model = build_enhancer()
     with pytest.raises(ValueError, match=r"within 1\.\.8, got 9"):
         model.sample(window_hu, judge(model, window_hu), spacing_mm=SPACING_MM, steps=9, seed=0)
+
+
+# what a seed shares between patients
+
+
+@pytest.fixture(scope="module")
+def patients() -> list[NDArray]:
+    """Windows of two patients: a trunk of water, with noise of their own."""
+    row, column = np.indices((128, 128)) - 64.0
+    trunk = np.where(np.hypot(row, column) < 60, 45.0, -1000.0)
+    return [
+        np.asarray(trunk + np.random.default_rng(seed).normal(0, 25, (3, 128, 128)), np.float32)
+        for seed in (1, 2)
+    ]
+
+
+def texture_of(model: CtEnhancer, window: NDArray, seed: int, **options: float) -> NDArray:
+    """Sample minus mean."""
+    estimate = model.estimate(window, spacing_mm=SPACING_MM, **options)
+    return draw(model, window, estimate, seed) - estimate.mean_hu
+
+
+def blurred_correlation(first: NDArray, second: NDArray) -> float:
+    """Of what two images hold in patterns as wide as small lesions, inside the trunk."""
+    middle = slice(30, 98), slice(30, 98)
+    blurred = [
+        (ndimage.gaussian_filter(one, 2.0) - ndimage.gaussian_filter(one, 12.0))[middle].ravel()
+        for one in (first, second)
+    ]
+    return float(np.corrcoef(*blurred)[0, 1])
+
+
+def test_one_seed_draws_nothing_that_two_patients_share(
+    build_enhancer: Build, patients: list[NDArray]
+) -> None:
+    """The network answers nothing, so that all that can be alike is what was drawn."""
+    model = build_enhancer(scale=0)
+    for seed in (0, 5):
+        first, second = (texture_of(model, window, seed, dose_fraction=0.3) for window in patients)
+        assert first.std() > 1
+        assert abs(blurred_correlation(first, second)) < 0.2
+
+
+def test_one_seed_draws_the_same_for_the_same_slice(
+    build_enhancer: Build, patients: list[NDArray]
+) -> None:
+    model = build_enhancer(scale=0)
+    first, again = (texture_of(model, patients[0], 5, dose_fraction=0.3) for _ in range(2))
+    assert np.array_equal(first, again)
+    other = texture_of(model, patients[0], 6, dose_fraction=0.3)
+    assert abs(blurred_correlation(first, other)) < 0.2
+
+
+# contrast of lesions
+
+
+def coarse_amplitude(image: NDArray) -> NDArray:
+    """Coefficients below 0.1 cycles per mm."""
+    rows, columns = image.shape
+    radius = np.hypot(
+        np.fft.fftfreq(rows, SPACING_MM[0])[:, None], np.fft.rfftfreq(columns, SPACING_MM[1])[None]
+    )
+    amplitude: NDArray = np.abs(np.fft.rfft2(image.astype(np.float64)))[radius < 0.1]
+    return amplitude
+
+
+def test_a_mean_with_all_of_the_contrast_has_no_room_for_coarse_texture(
+    build_enhancer: Build, window_hu: NDArray
+) -> None:
+    """It shows more of the input's coarse noise than a standard dose holds already."""
+    model = build_enhancer()
+    full, none = (
+        texture_of(model, window_hu, 3, dose_fraction=0.25, lesion_contrast=share)
+        for share in (1.0, 0.0)
+    )
+    assert coarse_amplitude(full).max() < 0.01 * np.abs(np.fft.rfft2(full)).max()
+    assert coarse_amplitude(none).mean() > 5 * coarse_amplitude(full).mean()
+    assert full.std() > 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_sample_keeps_the_mean_hu(
+    build_enhancer: Build, window_hu: NDArray, share: float
+) -> None:
+    model = build_enhancer()
+    for fraction in (0.1, 0.4):
+        texture = texture_of(model, window_hu, 3, dose_fraction=fraction, lesion_contrast=share)
+        assert texture.mean() == pytest.approx(0, abs=0.05)
+
+
+def test_lesion_contrast_moves_mean_and_interval_together(
+    build_enhancer: Build, window_hu: NDArray
+) -> None:
+    model = build_enhancer()
+    images = [
+        model.estimate(window_hu, spacing_mm=SPACING_MM, dose_fraction=0.25, lesion_contrast=share)
+        for share in (0.0, 0.5, 1.0)
+    ]
+    steps = [after.mean_hu - before.mean_hu for before, after in pairwise(images)]
+    assert steps[0].std() > 0.5
+    assert np.allclose(steps[0], steps[1], atol=1e-3)
+    for one in images:
+        assert np.allclose(
+            one.mean_hu - one.lower_hu, images[0].mean_hu - images[0].lower_hu, atol=2e-3
+        )
+
+
+def test_half_of_the_contrast_is_what_is_taken_where_nothing_is_told(
+    build_enhancer: Build, window_hu: NDArray
+) -> None:
+    model = build_enhancer()
+    plain = judge(model, window_hu)
+    half = model.estimate(window_hu, spacing_mm=SPACING_MM, lesion_contrast=0.5)
+    assert np.array_equal(plain.mean_hu, half.mean_hu)
+    assert plain.state.lesion_contrast == 0.5
+
+
+# the dose
+
+
+@pytest.mark.parametrize("thickness_mm", [None, 1.0, 5.0])
+@pytest.mark.parametrize("level_hu", [3.0, 8.0, 20.0, 60.0, 200.0, float("nan")])
+def test_the_guess_lies_within_the_range_that_is_told(
+    build_enhancer: Build, level_hu: float, thickness_mm: float | None
+) -> None:
+    model = build_enhancer()
+    noise = NoiseMeasure(level_hu=level_hu, mean_frequency_per_mm=0.3)
+    low, high = model.dose_range(noise, slice_thickness_mm=thickness_mm)
+    guess = model.guess_dose_fraction(noise, slice_thickness_mm=thickness_mm)
+    assert 0 < low <= guess <= high <= 1
