@@ -40,14 +40,16 @@ def test_enhance_passes_every_option_on(
 ) -> None:
     call = stand("isocenter.tasks.run", "run", enhanced)
     given = "--series 1.2 --largest-run --strength medium --samples 2 --steps 8 --seed 7 --model m"
-    more = "--dose-fraction 0.25 --device auto --force --dicom --private --map both --color-map "
-    more += "--limit frames=7"
+    more = "--dose-fraction 0.25 --lesion-contrast 0.75 --device auto --force --dicom --private "
+    more += "--map both --color-map --limit frames=7"
     invoke("enhance", SCAN, "-o", "out", *given.split(), *more.split())
     (arguments, options) = call.calls[0]
     options.pop("progress")
     assert arguments == (TASK, {"input": Path(SCAN)}, Path("out"))
     assert options == {
-        "settings": EnhanceSettings(strength=0.5, samples=2, steps=8, seed=7, dose_fraction=0.25),
+        "settings": EnhanceSettings(
+            strength=0.5, samples=2, steps=8, seed=7, dose_fraction=0.25, lesion_contrast=0.75
+        ),
         "series": {"input": "1.2"},
         "largest_run": True,
         "model": Path("m"),
@@ -117,6 +119,18 @@ def test_a_setting_that_is_not_taken_is_refused_before_any_work(
     result = invoke("enhance", SCAN, "-o", "out", "--strength", "strong")
     assert result.exit_code == 2
     assert "low (0.25), medium (0.5), high (1)" in result.stderr
+    assert not call.calls
+
+
+@pytest.mark.parametrize("share", ["1.5", "-0.1", "nan", "half"])
+def test_a_lesion_contrast_that_is_no_share_is_refused_before_any_work(
+    invoke: Invoke, stand: Stand, enhanced: SimpleNamespace, share: str
+) -> None:
+    call = stand("isocenter.tasks.run", "run", enhanced)
+    result = invoke("enhance", SCAN, "-o", "out", f"--lesion-contrast={share}")
+    assert result.exit_code == 2
+    assert "lesion" in result.stderr
+    assert share in result.stderr
     assert not call.calls
 
 

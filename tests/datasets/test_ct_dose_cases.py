@@ -9,7 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from isocenter.core.errors import UnreadableInput
-from isocenter.datasets.ct_dose_cases import DoseCase, real_cases, simulated_cases
+from isocenter.datasets.ct_dose_cases import (
+    SHARP_KERNELS,
+    DoseCase,
+    real_cases,
+    sharp_cases,
+    simulated_cases,
+)
 from isocenter.datasets.ct_pairs import TrainingScan
 
 Make = Callable[..., TrainingScan]
@@ -102,6 +108,87 @@ def test_unknown_kernels_are_simulated_by_a_known_one(
     scan = make_dose_scan(shape=(1, 40, 40), kernel=kernel)
     (case,) = simulated_cases([scan], dose_fractions=[0.5], seed=1)
     assert case.kernel == used
+
+
+# as sharp kernels would have shown them
+
+
+@pytest.fixture(scope="module")
+def sharp(scan: TrainingScan) -> list[DoseCase]:
+    return list(sharp_cases([scan], dose_fractions=DOSES, seed=1))
+
+
+def soft_tissue(scan: TrainingScan) -> NDArray:
+    """Where trunk and not lung is, away from their edges."""
+    row, column = np.mgrid[-1:1:64j, -1:1:64j]
+    soft = (np.hypot(row, column) < 0.8) & (np.hypot(row - 0.3, column - 0.3) > 0.35)
+    return np.broadcast_to(soft, scan.array.shape)
+
+
+def test_a_sharp_standard_dose_is_as_noisy_as_such_scans_are(
+    scan: TrainingScan, make_dose_scan: Make
+) -> None:
+    levels = []
+    for seed in range(4):
+        (case,) = sharp_cases([scan], dose_fractions=[0.5], seed=seed)
+        made = (case.full_hu - scan.array)[soft_tissue(scan)]
+        levels.append(made.std())
+        assert made.mean() == pytest.approx(0, abs=4)
+    # From 18 to 50 HU, beside what sharpening makes of the noise of the scan itself, 10 HU.
+    assert 16 < min(levels) < max(levels) < 60
+    assert max(levels) > 1.2 * min(levels)
+
+
+def test_both_doses_share_the_standard_doses_noise(
+    scan: TrainingScan, sharp: list[DoseCase]
+) -> None:
+    """What a lower dose adds is noise of its own, as large as the missing photons make it."""
+    soft = soft_tissue(scan)
+    smooth = np.where(soft, 45.0, 0.0)
+    full = (sharp[0].full_hu - smooth)[soft]
+    levels = []
+    for case in sharp:
+        assert np.array_equal(case.full_hu, sharp[0].full_hu)
+        more = (case.low_hu - case.full_hu)[soft]
+        assert np.corrcoef(more, full)[0, 1] == pytest.approx(0, abs=0.06)
+        levels.append(more.std())
+    wanted = np.sqrt([1 / fraction - 1 for fraction in DOSES])
+    assert np.allclose(levels / levels[0], wanted / wanted[0], rtol=0.15)
+
+
+def test_lower_doses_of_a_sharp_scan_have_noise_of_their_own(
+    scan: TrainingScan, sharp: list[DoseCase]
+) -> None:
+    soft = soft_tissue(scan)
+    first, second = ((case.low_hu - case.full_hu)[soft] for case in sharp[:2])
+    assert np.corrcoef(first, second)[0, 1] == pytest.approx(0, abs=0.06)
+
+
+def test_a_sharp_case_tells_its_kernel(scan: TrainingScan, sharp: list[DoseCase]) -> None:
+    assert [case.dose_fraction for case in sharp] == list(DOSES)
+    for case in sharp:
+        assert case.kernel == sharp[0].kernel
+        assert case.kernel in SHARP_KERNELS
+        assert case.name == f"a {case.kernel}"
+        assert (case.patient, case.real, case.in_plane_mm) == ("a", False, scan.in_plane_mm)
+        for image in (case.full_hu, case.low_hu):
+            assert image.dtype == np.float32
+            assert image.min() >= -1024
+            assert np.array_equal(image, np.rint(image))
+
+
+def test_a_seed_gives_the_same_sharp_cases(scan: TrainingScan, sharp: list[DoseCase]) -> None:
+    again = list(sharp_cases([scan], dose_fractions=DOSES, seed=1))
+    other = list(sharp_cases([scan], dose_fractions=DOSES, seed=2))
+    for case, same, different in zip(sharp, again, other, strict=True):
+        assert np.array_equal(case.low_hu, same.low_hu)
+        assert not np.array_equal(case.full_hu, different.full_hu)
+
+
+@pytest.mark.parametrize(("noise_hu", "taken"), [(16.0, 1), (16.1, 0), (float("nan"), 0)])
+def test_only_quiet_scans_are_made_sharp(make_dose_scan: Make, noise_hu: float, taken: int) -> None:
+    scan = make_dose_scan(shape=(1, 40, 40), noise_hu=noise_hu)
+    assert len(list(sharp_cases([scan], dose_fractions=[0.5], seed=1))) == taken
 
 
 def test_real_pairs_need_their_folder(tmp_path: Path) -> None:

@@ -301,6 +301,48 @@ def test_blobs_are_dense_in_lung_and_none_lie_in_bone() -> None:
     assert not random_blobs(torch.full((1, 40, 40), 900.0), rng).any()
 
 
+def peaks(faint: float) -> list[float]:
+    """Largest contrast of single lesions in soft tissue, each in an image of its own."""
+    rng = np.random.default_rng(0)
+    drawn = (random_blobs(torch.full((1, 40, 40), 40.0), rng, faint=faint) for _ in range(300))
+    return [one.abs().max().item() for one in drawn]
+
+
+def test_faint_lesions_have_the_contrast_of_faint_ones() -> None:
+    """One or two lesions an image, which may lie over one another."""
+    faint, usual = peaks(1.0), peaks(0.0)
+    assert max(faint) <= 2 * 35
+    assert np.median(faint) < 35
+    assert np.median(usual) > 1.3 * np.median(faint)
+    assert max(usual) > 2 * 35
+
+
+def test_the_share_of_faint_lesions_lies_between() -> None:
+    low, half, high = (float(np.mean(peaks(faint))) for faint in (1.0, 0.5, 0.0))
+    assert half == pytest.approx((low + high) / 2, rel=0.1)
+
+
+def test_no_share_of_faint_lesions_draws_what_was_drawn_without_it() -> None:
+    anatomy = torch.full((3, 40, 40), 40.0)
+    plain = random_blobs(anatomy, np.random.default_rng(3))
+    assert torch.equal(random_blobs(anatomy, np.random.default_rng(3), faint=0.0), plain)
+
+
+def test_faint_lesions_reach_the_pairs(scans: list[TrainingScan]) -> None:
+    """All lesions of a pair are faint then, unless they lie in lung."""
+    settings = replace(PLAIN, blobs=1.0, faint=1.0)
+    plain = replace(PLAIN, blobs=1.0)
+    faint, usual = (pairs_of(scans, one) for one in (settings, plain))
+    assert not all(same(faint[k], usual[k]) for k in range(12))
+
+
+def test_lesions_in_lung_are_never_faint() -> None:
+    lung = torch.full((1, 40, 40), -800.0)
+    first, second = (random_blobs(lung, np.random.default_rng(4), faint=one) for one in (0.0, 1.0))
+    assert torch.equal(first, second)
+    assert first.max() > 100
+
+
 @pytest.mark.parametrize("level", [8.0, 30.0])
 def test_a_scans_noise_is_measured_blind(make_scan: Make, level: float) -> None:
     scan = make_scan(shape=(3, 160, 160), noise_hu=level)

@@ -33,9 +33,12 @@ PIXEL_MM = 2.8
 TINY = {
     "mean.steps": "4",
     "refine.steps": "3",
+    "adapt.steps": "3",
     "texture.steps": "3",
     "pairs.crop": "32",
     "pairs.small_crop": "16",
+    "adapt_pairs.crop": "32",
+    "adapt_pairs.small_crop": "16",
     "small_steps": "1",
     "widths": "4,6",
     "blocks": "1,1",
@@ -51,7 +54,7 @@ TINY = {
     "split.seed": "8",
     **{
         f"{run}.{name}": value
-        for run in ("mean", "refine", "texture")
+        for run in ("mean", "refine", "adapt", "texture")
         for name, value in (
             ("batch_size", "2"),
             ("validate_every", "2"),

@@ -41,6 +41,7 @@ from isocenter.recipes.ct_enhance.stages import (
     texture_learner,
     validation_batches,
 )
+from isocenter.training.ct_enhance.losses import LossSettings
 from isocenter.training.logbook import MERITS
 from isocenter.training.loop import LoopSettings
 
@@ -63,6 +64,8 @@ TINY = CtEnhanceRecipe(
     pairs=PairSettings(crop=32),
     mean=LOOP,
     refine=LOOP,
+    adapt=LOOP,
+    adapt_pairs=PairSettings(crop=32, blobs=1.0, faint=1.0),
     texture=LOOP,
     widths=(4, 6),
     blocks=(1, 1),
@@ -127,6 +130,11 @@ def test_every_setting_can_be_given_by_name() -> None:
         ("pairs.crop", "8", "at least 16"),
         ("pairs.context", "-1", "context is at least 0, got -1"),
         ("pairs.context", "9", "context is from 0 to 8, got 9"),
+        ("pairs.context", "2", "adapt_pairs.context must be that of pairs, 2, got 1"),
+        ("adapt_pairs.context", "0", "adapt_pairs.context must be that of pairs, 1, got 0"),
+        ("adapt_pairs.faint", "1.5", "faint is a share from 0 to 1, got 1.5"),
+        ("adapt_losses.channel_weight", "-1", "channel_weight is at least 0"),
+        ("adapt_losses.channel_window", "6", "channel_window is odd and at least 1, got 6"),
         ("pairs.quiet_zoom", "0.8,0.5", "quiet_zoom is a rising range .* got 0.8, 0.5"),
         ("pairs.noisy_zoom", "0,0.5", "noisy_zoom is a rising range above 0"),
         ("pairs.quiet_noise_hu", "-4,16", "quiet_noise_hu is a rising range above 0"),
@@ -217,7 +225,12 @@ def run_both_stages(parts: dict[str, list[TrainingScan]], folder: Path) -> dict[
     stages.fit_texture(TINY, mean, parts, folder, resume=False)
     return {
         run: merits(folder / run, name)
-        for run, name in (("mean", "mean"), ("refine", "mean"), ("texture", "texture"))
+        for run, name in (
+            ("mean", "mean"),
+            ("refine", "mean"),
+            ("adapt", "mean"),
+            ("texture", "texture"),
+        )
     }
 
 
@@ -259,6 +272,62 @@ def test_the_weights_that_count_lie_halfway_between_both_runs(
     assert any(not torch.equal(weight, second[key]) for key, weight in first.items())
     for key, weight in averaged.items():
         assert torch.allclose(weight, (first[key] + second[key]) / 2)
+
+
+def test_the_run_for_faint_lesions_begins_at_the_average_and_is_what_counts(
+    parts: dict[str, list[TrainingScan]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[dict[str, torch.Tensor]] = []
+    seen: list[tuple[PairSettings, LossSettings]] = []
+
+    def watched(fitted: Any, recipe: CtEnhanceRecipe, *arguments: Any, **options: Any) -> None:
+        state = fitted[0].network.state_dict()
+        begun.append({key: weight.clone() for key, weight in state.items()})
+        seen.append((recipe.pairs, recipe.losses))
+        plain_fit(fitted, recipe, *arguments, **options)
+
+    plain_fit = stages.fit
+    monkeypatch.setattr(stages, "fit", watched)
+    mean = fit_mean(TINY, parts, tmp_path, resume=False)
+    assert seen == [
+        (TINY.pairs, TINY.losses),
+        (TINY.pairs, TINY.losses),
+        (TINY.adapt_pairs, TINY.adapt_losses),
+    ]
+    averaged, adapted = (
+        torch.load(tmp_path / folder / "mean.pt", weights_only=True)
+        for folder in ("averaged", "adapt")
+    )
+    assert all(torch.equal(weight, begun[2][key]) for key, weight in averaged.items())
+    assert any(not torch.equal(weight, adapted[key]) for key, weight in averaged.items())
+    assert all(torch.equal(weight, adapted[key]) for key, weight in mean.state_dict().items())
+
+
+def test_a_run_for_faint_lesions_that_was_stopped_is_taken_up_again(
+    parts: dict[str, list[TrainingScan]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped between the checkpoints of steps 2 and 4, it ends with the same weights."""
+    longer = replace(TINY, adapt=replace(LOOP, steps=5))
+    whole = fit_mean(longer, parts, tmp_path / "whole", resume=False)
+
+    class Stopped(Exception):
+        """Later pairs of the run were asked for."""
+
+    class UntilStep2(stages.CtPairs):
+        def __getitem__(self, number: int) -> Any:
+            if self.start + number >= 20:
+                raise Stopped
+            return super().__getitem__(number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stages, "CtPairs", UntilStep2)
+        with pytest.raises(Stopped):
+            fit_mean(longer, parts, tmp_path / "stopped", resume=False)
+    said: list[str] = []
+    again = fit_mean(longer, parts, tmp_path / "stopped", resume=True, say=said.append)
+    assert any(line.startswith("adapt: from step 2 to 5") for line in said)
+    kept = again.state_dict()
+    assert all(torch.equal(weight, kept[key]) for key, weight in whole.state_dict().items())
 
 
 def test_what_is_compared_with_stage_one_sees_the_same_pairs_in_the_same_two_runs(
@@ -345,24 +414,28 @@ def packed(
     return load(folder), seen
 
 
-def test_the_packed_model_guesses_doses_of_the_range_that_it_was_fitted_to(
+def test_the_packed_model_guesses_doses_from_the_lowest_fitted_to_up_to_a_standard_one(
     make_dose_scan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"pairs.dose_fraction": "0.2,0.5", "standard_noise.spread": "0.3"}
     model, _ = packed(settings, make_dose_scan, tmp_path / "model", monkeypatch)
-    assert model.dose_prior == DosePrior(fractions=(0.2, 0.5), spread=0.3)
+    assert model.dose_prior == DosePrior(fractions=(0.2, 1.0), spread=0.3)
 
 
 def test_a_model_is_calibrated_on_as_many_neighbours_as_it_was_fitted_to(
     make_dose_scan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"pairs.context": "2", "calibration.doses": "0.25"}
+    settings = {
+        "pairs.context": "2",
+        "adapt_pairs.context": "2",
+        "calibration.doses": "0.25",
+    }
     model, cases = packed(settings, make_dose_scan, tmp_path / "model", monkeypatch)
     assert model.context == 2
     assert {(len(case.low_hu), case.judged) for case in cases} == {(6, (2, 3))}
 
 
-def test_the_second_run_sees_new_pairs(
+def test_every_run_of_stage_one_sees_new_pairs(
     parts: dict[str, list[TrainingScan]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[range] = []
@@ -375,7 +448,7 @@ def test_the_second_run_sees_new_pairs(
     monkeypatch.setattr(stages, "CtPairs", Noted)
     fit_mean(TINY, parts, tmp_path, resume=False)
     drawn = [numbers for numbers in seen if len(numbers) > TINY.validation_pairs]
-    assert drawn == [range(6), range(6, 12)]
+    assert drawn == [range(6), range(6, 12), range(12, 18)]
 
 
 def test_stage_two_does_not_change_stage_one(parts: dict[str, list[TrainingScan]]) -> None:

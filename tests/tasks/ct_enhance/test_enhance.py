@@ -443,7 +443,18 @@ def test_a_dose_that_is_not_known_is_guessed_once_from_the_whole_series(
     assert set(model.dose_fractions) == {0.31}
     assert result.record.settings["dose_fraction"] == 0.31
     page = result.report.read_text()
-    assert "31 % of a standard dose" in page
+    assert "12 to 58 % of a standard dose" in page
+    assert "31 % was taken" in page
     assert "--dose-fraction 0.31" in page
     told = enhance(scan, tmp_path / "out", model=model, dose_fraction=0.31)
     assert told.already_there
+
+
+def test_the_record_holds_the_share_of_the_lesions_contrast(
+    trunk_on_disk: Trunk, doubles: Any, tmp_path: Path
+) -> None:
+    scan = trunk_on_disk(tmp_path / "in")
+    plain = enhance(scan, tmp_path / "plain", model=doubles.ModelDouble())
+    assert plain.record.settings["lesion_contrast"] == 0.5
+    told = enhance(scan, tmp_path / "told", model=doubles.ModelDouble(), lesion_contrast=0.25)
+    assert told.record.settings["lesion_contrast"] == 0.25

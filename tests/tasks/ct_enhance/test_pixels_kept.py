@@ -39,16 +39,16 @@ SPACING_MM = (3.0, 1.4, 1.4)
 # SHA-256 over the stored values of the series and over the float values of its map.
 KEPT = {
     "mean": (
-        "44b3a0b777c0faf7116ef55fd0545fbc4f74f62f88b288d408412ca80532ef40",
-        "f5d99dc8b2e37aa22e4bc91083f134dfd3bc3f60477bc75668e61fdded1a1d69",
+        "02ee26b2244dec391b03cc2731df9ae3818da5d9b9761a1848a39724752d5605",
+        "4b9f2025af15de437dd473958c56fafd041456e4e9fe4e777d6cff77291f3431",
     ),
     "blend": (
-        "685e4050ab3e54a9c591bd539c7a059b93bf2a7deb7ea01236189154a7000d44",
-        "4d32ee28bfb045fcaa4a62db0f1b0d6178585746beaaafea028532fe98263707",
+        "67d695e8090b0d64e346ffb7d6ab463672f87f665d79ababea3bab1f033c3f0e",
+        "b0d183a891e9d515f1d4bc59457addc02aae40ab4d323e55ee74a866ee84d709",
     ),
     "sample": (
-        "4be10520e3d8372715168e0c1323177dc01fc0dc4542958c709abe0263b2f8ba",
-        "a43749c4ff6139315374e7d6e82bc12a6b7a0e6a01c1cfe8613526bb64b7ae78",
+        "a52d8db86b3e8dc068b6043c2f31a70d6471c0fcfd5c8d3fb9863f40864983a2",
+        "2b5e8fd92d369ee886b6197099132731211aaffc82ba95394ede701e890ab3ce",
     ),
 }
 

@@ -15,7 +15,7 @@ from isocenter.core.seeds import derived_seed
 from isocenter.modelpack.ct_enhance.measured import CoverageSet, MeasuredCoverage
 from isocenter.tasks.ct_enhance.rules import judge_scan
 from isocenter.tasks.ct_enhance.settings import EnhanceSettings, parse_strength
-from isocenter.tasks.ct_enhance.stream import enhanced_slices, start
+from isocenter.tasks.ct_enhance.stream import _guessed_dose, enhanced_slices, start
 from isocenter.tasks.task import Case, SliceResult
 
 Make = Callable[..., Any]
@@ -137,6 +137,10 @@ def test_other_strengths_are_refused(text: Any) -> None:
         ("steps", 9),
         ("seed", -1),
         ("seed", True),
+        ("lesion_contrast", -0.01),
+        ("lesion_contrast", 1.01),
+        ("lesion_contrast", float("nan")),
+        ("lesion_contrast", "half"),
     ],
 )
 def test_settings_outside_their_range_are_refused(name: str, value: Any) -> None:
@@ -168,6 +172,69 @@ def test_a_known_dose_reaches_the_model(make_scan: Make, doubles: Any) -> None:
     model = doubles.ModelDouble()
     list(enhanced_slices(make_scan(shape=(2, 8, 8)), model, EnhanceSettings(dose_fraction=0.25)))
     assert model.dose_fractions == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_share_of_the_lesions_contrast_reaches_the_model(
+    make_scan: Make, doubles: Any, share: float
+) -> None:
+    seen: list[float] = []
+
+    class Noted(doubles.ModelDouble):
+        def estimate(self, window_hu: Any, *, lesion_contrast: float, **options: Any) -> Any:
+            seen.append(lesion_contrast)
+            return super().estimate(window_hu, **options)
+
+    settings = EnhanceSettings(lesion_contrast=share)
+    list(enhanced_slices(make_scan(shape=(2, 8, 8)), Noted(), settings))
+    assert seen == [share, share]
+
+
+class WithRange:
+    """A model as the guess of a dose sees it."""
+
+    def __init__(self, guess: float, low: float, high: float) -> None:
+        self.guess, self.range = guess, (low, high)
+
+    def guess_dose_fraction(self, noise: Any, **_: Any) -> float:
+        return self.guess
+
+    def dose_range(self, noise: Any, **_: Any) -> tuple[float, float]:
+        return self.range
+
+
+def words_of_a_guess(guess: float, low: float, high: float) -> str:
+    measures = SimpleNamespace(
+        noise_hu=20.0, noise_mean_frequency_per_mm=0.3, slice_thickness_mm=3.0
+    )
+    model: Any = WithRange(guess, low, high)
+    given: Any = measures
+    taken, words = _guessed_dose(model, given)
+    assert taken == guess
+    return words
+
+
+def test_a_guess_is_told_with_its_range() -> None:
+    words = words_of_a_guess(0.214, 0.091, 0.553)
+    assert "9 to 55 % of a standard dose" in words
+    assert "21 % was taken" in words
+    assert "nine in ten" in words
+
+
+@pytest.mark.parametrize(("high", "said"), [(0.3, False), (0.89, False), (0.95, True), (1.0, True)])
+def test_only_a_range_up_to_a_standard_dose_says_that_it_may_be_one(
+    high: float, said: bool
+) -> None:
+    words = words_of_a_guess(0.28, 0.12, high)
+    assert ("it may be a standard-dose scan already" in words) is said
+
+
+@pytest.mark.parametrize("high", [0.4, 1.0])
+def test_a_guess_promises_no_gain_from_telling_the_dose(high: float) -> None:
+    words = words_of_a_guess(0.28, 0.12, high)
+    assert "for better or worse" in words
+    for promise in ("better result", "improve", "gain", "sharper", "more accurate", "if known"):
+        assert promise not in words
 
 
 @pytest.mark.parametrize("dose_fraction", [0.0, -0.1, 1.5, float("nan")])

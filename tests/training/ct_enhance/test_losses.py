@@ -113,6 +113,75 @@ def test_an_error_in_a_lesion_counts_threefold_for_the_mean_alone() -> None:
     assert inside[0] > unmarked[0]
 
 
+# lesions as an observer looks for them
+
+OBSERVED = LossSettings(channel_weight=20.0)
+
+
+def disc(side: int = 32, radius: float = 5.0) -> Tensor:
+    place = torch.arange(side) - side // 2
+    away = torch.hypot(place[:, None].float(), place[None].float())
+    return (away <= radius).float()[None, None]
+
+
+def mean_loss_of(
+    error: Tensor, lesion: Tensor, settings: LossSettings, *, is_clean: float = 0.0
+) -> float:
+    target = torch.full_like(error, 40.0)
+    squared, _ = mean_loss(
+        estimate(target + error, spread=10.0),
+        target,
+        anatomy=target,
+        lesion=lesion,
+        is_clean=torch.full((len(target),), is_clean),
+        settings=settings,
+    )
+    return squared.item()
+
+
+def test_no_weight_of_the_observer_changes_nothing() -> None:
+    error, lesion = 5 * drawn(1, 1, 32, 32), disc()
+    plain = losses_of(
+        estimate(40 + error, spread=10.0), torch.full_like(error, 40.0), lesion=lesion
+    )
+    without = LossSettings(channel_weight=0.0, channel_window=3)
+    assert mean_loss_of(error, lesion, without) == plain[0].item()
+
+
+@pytest.mark.parametrize("is_clean", [0.0, 1.0])
+def test_a_lesion_that_is_lost_costs_more_than_noise_of_the_same_square(is_clean: float) -> None:
+    lesion = disc()
+    signs = 2.0 * ((torch.arange(32)[:, None] + torch.arange(32)[None]) % 2) - 1
+    lost, noisy = 5 * lesion, 5 * lesion * signs
+    plain = [mean_loss_of(one, lesion, LossSettings(), is_clean=is_clean) for one in (lost, noisy)]
+    assert plain[0] == pytest.approx(plain[1])
+    seen = [mean_loss_of(one, lesion, OBSERVED, is_clean=is_clean) for one in (lost, noisy)]
+    assert seen[0] > 2 * seen[1]
+    assert seen[1] == pytest.approx(plain[1], rel=0.1)
+
+
+def test_the_observer_looks_at_lesions_alone() -> None:
+    error, nothing = 5 * torch.ones(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
+    assert mean_loss_of(error, nothing, OBSERVED) == mean_loss_of(error, nothing, LossSettings())
+
+
+def test_what_the_observer_adds_is_the_square_of_the_mean_error_there() -> None:
+    """A bias over everything is the same after any mean; the weight is per voxel of lesion."""
+    error, lesion = 5 * torch.ones(1, 1, 32, 32), disc()
+    added = mean_loss_of(error, lesion, OBSERVED) - mean_loss_of(error, lesion, LossSettings())
+    voxels = lesion.sum().item()
+    weight = 32 * 32 + (LossSettings().lesion_weight - 1) * voxels
+    assert added == pytest.approx(20 * (5 / 20) ** 2 * voxels / weight, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("channel_window", 6), ("channel_window", 0), ("channel_weight", -1.0)]
+)
+def test_an_observer_that_cannot_be_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        LossSettings(**{name: value})  # type: ignore[arg-type]
+
+
 def test_the_ends_enclose_the_standard_dose_even_in_clean_pairs() -> None:
     target = 40 + 10 * drawn(2, 1, 32, 32)
     found = estimate(torch.full_like(target, 40.0), spread=16.0)
