@@ -89,7 +89,10 @@ def test_no_module_is_a_drawer_for_everything() -> None:
     assert not [path for path in PACKAGE.rglob("*.py") if vague.search(path.stem)]
 
 
-def test_tests_follow_the_tree_of_the_package() -> None:
+def test_tests_follow_the_tree_of_the_package_and_the_benchmarks() -> None:
     tests = REPOSITORY / "tests"
     folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
-    assert all((PACKAGE / folder).is_dir() for folder in folders)
+    roots = {folder: folder.parts[:1] == ("benchmarks",) for folder in folders}
+    assert all(
+        ((REPOSITORY if beside else PACKAGE) / folder).is_dir() for folder, beside in roots.items()
+    )

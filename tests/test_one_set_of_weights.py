@@ -18,7 +18,8 @@ from isocenter.recipes.ct_enhance.configuration import MODEL_VERSION, ct_enhance
 REPOSITORY = Path(__file__).parents[1]
 README, CHANGELOG = "README.md", "CHANGELOG.md"
 PAGES = [README, CHANGELOG, *(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))]
-STEPS = [f"{run.steps:,}" for run in (ct_enhance().mean, ct_enhance().refine, ct_enhance().texture)]
+RUNS = ("mean", "refine", "adapt", "texture")
+STEPS = [f"{getattr(ct_enhance(), run).steps:,}" for run in RUNS]
 
 
 def shipped(name: str) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def test_the_shipped_model_was_made_by_the_recipe() -> None:
     calibration = shipped("calibration.json")
     assert calibration["coverage"] == recipe["calibration"]["coverage"]
     assert calibration["noise_hu"] == recipe["calibration"]["noise_levels_hu"]
+    assert calibration["frequency_per_mm"] == recipe["calibration"]["textures_per_mm"]
     for part, prefix in (("mean", ""), ("texture", "texture_")):
         config = shipped(f"{part}/config.json")
         for name in ("widths", "blocks"):
@@ -70,10 +72,10 @@ def test_the_card_is_what_the_recipe_would_write() -> None:
     assert card["limits"] == list(ct_enhance_card.LIMITS)
     readme = (shipped_folder() / "README.md").read_text()
     sources = [line[2:] for line in readme.splitlines() if "doi:" in line]
+    history = shipped("training.json").get("history", "")
     before, table, after = figures_of(readme)
-    assert before + "\n" + after == "".join(
-        figures_of(ct_enhance_card.readme(card, ct_enhance(), sources=sources))
-    )
+    wanted = ct_enhance_card.readme(card, ct_enhance(), sources=sources, history=history)
+    assert before + "\n" + after == "".join(figures_of(wanted))
     assert table.strip()
 
 

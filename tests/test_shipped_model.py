@@ -92,7 +92,7 @@ def test_a_body_that_the_image_cuts_off_and_noise_that_varies_do_not_run_away(
     rng = np.random.default_rng(shift)
     window[:, 100:180, 40:200] += rng.normal(0, 130, (len(window), 80, 160))
     window = np.clip((window + 1000) * gain - 1000, -1024, 3071)
-    raw, _ = model.raw_estimate(window, spacing_mm=low.geometry.spacing_mm[1:])
+    raw = model.estimate(window, spacing_mm=low.geometry.spacing_mm[1:]).state.raw
     middle = window[model.context]
     change = np.abs(raw.anatomy[0, 0].numpy() - middle) / raw.level[0, 0].numpy()
     assert change.max() < 20
