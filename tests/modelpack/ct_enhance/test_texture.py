@@ -280,7 +280,7 @@ COARSE_PER_MM = 0.1
 SPACINGS = [(0.8, 0.8), (0.5, 1.0)]
 
 
-def radius_per_mm(shape: tuple[int, int], spacing_mm: tuple[float, float]) -> Tensor:
+def radius_per_mm(shape: tuple[int, ...], spacing_mm: tuple[float, float]) -> Tensor:
     rows = torch.fft.fftfreq(shape[0], spacing_mm[0])[:, None]
     return torch.hypot(rows, torch.fft.rfftfreq(shape[1], spacing_mm[1])[None])
 
