@@ -113,7 +113,7 @@ def test_a_folder_of_dicom_becomes_a_model_that_enhances(data: Path, tmp_path: P
     assert {"commit", "seed"} <= model.card.keys()
     readme = (folder / "README.md").read_text()
     assert "Licence of the weights: not stated" in readme
-    assert "4 + 3 + 3 steps" in readme
+    assert "4 + 3 + 3 + 3 steps" in readme
     training = json.loads((folder / "training.json").read_text())
     assert training["recipe"]["mean"]["steps"] == 4
 
