@@ -19,6 +19,8 @@ class StandIn:
     version = "1"
     weights_sha256 = "0" * 64
     context = 1
+    measured = None
+    notes: tuple[str, ...] = ()
     accepted = AcceptedScans(
         pixel_spacing_mm=(0.4, 5.0),
         field_of_view_mm=(200.0, 700.0),
@@ -38,12 +40,18 @@ class StandIn:
     def guess_dose_fraction(self, noise: Any, *, slice_thickness_mm: float | None = None) -> float:
         return 0.5
 
+    def dose_range(
+        self, noise: Any, *, slice_thickness_mm: float | None = None
+    ) -> tuple[float, float]:
+        return 0.2, 1.0
+
     def estimate(
         self,
         window_hu: NDArray,
         *,
         spacing_mm: tuple[float, float],
         dose_fraction: float | None = None,
+        lesion_contrast: float = 0.5,
     ) -> Estimate:
         middle = window_hu[len(window_hu) // 2]
         mean = (0.8 * middle + 0.2 * window_hu.mean(axis=0)).astype(np.float32)
