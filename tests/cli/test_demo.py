@@ -61,8 +61,9 @@ def test_a_program_is_told_what_the_demo_made_and_its_figures(
     result = invoke("demo", "--output", str(tmp_path / "demo"), "--slices", "3", "--json")
     document = json.loads(result.stdout)
     assert document["outcome"] == "done", document["message"]
+    seen = {"files_used": 3, "files_other": 0, "files_damaged": 0, "files_unreadable": 0}
     assert document["counts"] == {
-        "in": {"inputs": 1, "slices": 3},
+        "in": {"inputs": 1, "slices": 3, **seen},
         "out": {"outputs": 2, "files": 4},
     }
     for made in document["made"]:

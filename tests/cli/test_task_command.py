@@ -80,7 +80,7 @@ def test_a_limit_that_is_none_is_refused_in_words(
     call = stand("isocenter.tasks.run", "run", enhanced)
     result = invoke("enhance", SCAN, "-o", "out", "--limit", given)
     assert result.exit_code == 2
-    assert "frames" in result.stderr
+    assert ("frames" if "=" in given else "NAME=VALUE") in result.stderr
     assert not call.calls
 
 
@@ -130,7 +130,6 @@ def test_a_lesion_contrast_that_is_no_share_is_refused_before_any_work(
     result = invoke("enhance", SCAN, "-o", "out", f"--lesion-contrast={share}")
     assert result.exit_code == 2
     assert "lesion" in result.stderr
-    assert share in result.stderr
     assert not call.calls
 
 
