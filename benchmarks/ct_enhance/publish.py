@@ -26,7 +26,8 @@ CURVE = "contrast.png"
 ROOT = Path(__file__).parents[2]
 HU = "HU range"
 COMMANDS = (
-    "Measured by `python -m benchmarks.ct_enhance`, `.lesions` and `.resources` (`make bench`)."
+    "Measured by `python -m benchmarks.ct_enhance`, `.contrast`, `.samples`, `.lesions` and "
+    "`.resources` (`make bench`)."
 )
 
 
