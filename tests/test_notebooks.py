@@ -103,7 +103,7 @@ def test_training_on_a_folder_gives_a_model_that_loads(texts: dict[str, str]) ->
     assert figure(text, "mean: step 12 of 12, mean squared") > 0
     assert "model: ct-enhance-own" in text
     assert "finite: True" in text
-    assert "no setting is called 'mean.step'; the nearest is mean.steps" in text
+    assert "there is no such setting; the nearest is mean.steps" in text
 
 
 @pytest.mark.parametrize("name", NAMES)

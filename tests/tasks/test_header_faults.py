@@ -156,7 +156,6 @@ LEFT_OUT: list[tuple[str, Any]] = [
     ("ReferencedSeriesSequence", Sequence([item(SeriesInstanceUID="")])),
     ("ReferencedSeriesSequence", Sequence([Dataset()])),
     ("ReferencedSeriesSequence", ("LO", b"text")),
-    ("ReferencedSeriesSequence", ("SQ", b"garbagegarbage")),
     (
         BY_STUDY,
         Sequence([item(ReferencedSeriesSequence=Sequence([item(SeriesInstanceUID="1.2")]))]),
@@ -233,7 +232,6 @@ def test_a_result_holds_no_element_that_was_left_out_and_says_so(
 
 
 HARMLESS = [
-    ("RequestAttributesSequence", ("SQ", b"garbagegarbage")),
     ("SpecificCharacterSet", ("CS", b"ISO_IR 100")),
     ("SpecificCharacterSet", ("CS", b"\\ISO 2022 IR 87")),
     ("TimezoneOffsetFromUTC", ("SH", b"+1400")),
@@ -255,6 +253,14 @@ def test_what_harms_nothing_is_not_worth_a_note(
     series = open_ct_series(write(None, **{keyword: value}).folder)
     rehearse(series, smooth.outputs)
     assert series.notes == ()
+
+
+@pytest.mark.parametrize("keyword", ["ReferencedSeriesSequence", "RequestAttributesSequence"])
+def test_a_sequence_of_rubbish_damages_its_file(write: Write, keyword: str) -> None:
+    """What does not consist of items cannot be walked through, so nothing behind it is known."""
+    scan = write(1, **{keyword: ("SQ", b"garbagegarbage")})
+    with pytest.raises(InputRefused, match="damaged"):
+        open_ct_series(scan.folder)
 
 
 def test_a_name_in_an_unknown_character_set_keeps_its_bytes(
@@ -349,7 +355,6 @@ NASTY = {
     "several": ("", b"1\\2\\3"),
     "binary": ("", b"\xff\xfe\x01\x80"),
     "another text": ("LO", b"text"),
-    "rubbish as a sequence": ("SQ", b"garbagegarbage"),
 }
 MORE = f"""TimezoneOffsetFromUTC ReferencedSeriesSequence RelatedSeriesSequence {BY_STUDY}
 DerivationCodeSequence ContributingEquipmentSequence SourceImageSequence WindowCenter

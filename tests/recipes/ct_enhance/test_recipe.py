@@ -181,7 +181,7 @@ def test_settings_that_make_no_sense_are_refused(name: str, value: str, why: str
 
 def test_only_the_steps_decide_how_many_pairs_are_small() -> None:
     assert not [name for name in setting_names(ct_enhance()) if "num_small" in name]
-    with pytest.raises(InputRefused, match="no setting is called"):
+    with pytest.raises(InputRefused, match="there is no such setting"):
         with_settings(ct_enhance(), {"pairs.num_small": "8"})
 
 
