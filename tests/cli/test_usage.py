@@ -109,3 +109,14 @@ def test_a_path_that_click_checks_is_not_repeated_either() -> None:
     words = "Invalid value for 'SCAN': it takes a file or folder that is there."
     assert told.format_message() == words
     assert NAME not in without_what_was_typed(click.UsageError(f"Odd: {NAME}")).format_message()
+
+
+@pytest.mark.parametrize("place", ["input", "output", "limits"])
+def test_a_name_with_a_nul_is_refused_in_words(invoke: Invoke, place: str) -> None:
+    names = {"input": "scan", "output": "out", "limits": "limits.toml"}
+    names[place] = f"{NAME}\0"
+    more = ["--limits", names["limits"]] if place == "limits" else []
+    result = invoke("enhance", names["input"], "-o", names["output"], *more)
+    assert result.exit_code == 2
+    assert "NUL" in result.stderr
+    assert NAME not in result.stderr + result.stdout

@@ -89,6 +89,11 @@ class _Commands(TyperGroup):
         session = Session(arguments)
 
         def work() -> Any:
+            if any("\0" in argument for argument in arguments):
+                raise click.UsageError(
+                    "An argument holds a NUL character, which no name may hold; check how the "
+                    "command line was put together."
+                )
             return super(_Commands, self).main(
                 arguments, prog_name, complete_var, standalone_mode=False, obj=session, **extra
             )
