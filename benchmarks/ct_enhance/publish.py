@@ -25,10 +25,6 @@ TABLE, CONTRAST, SAMPLES = "ct_enhance table", "contrast table", "samples table"
 CURVE = "contrast.png"
 ROOT = Path(__file__).parents[2]
 HU = "HU range"
-COMMANDS = (
-    "Measured by `python -m benchmarks.ct_enhance`, `.contrast`, `.samples`, `.lesions` and "
-    "`.resources` (`make bench`)."
-)
 
 
 def main() -> None:
@@ -39,7 +35,7 @@ def main() -> None:
     figures = json.loads((results / "figures.json").read_text())
     compact = f"{stated_weights(figures)}\n\n{overview(figures)}"
     table = (results / "table.md").read_text()
-    detail = "\n".join([stated_weights(figures), "", table, *_extras(results), COMMANDS])
+    detail = "\n".join([stated_weights(figures), "", table, *_extras(results), _commands(results)])
     contrast = _of_these_weights(figures, results / "contrast.json")
     samples = _of_these_weights(figures, results / "samples.json")
     page, card = ROOT / "docs" / "ct_enhance.md", shipped_folder() / "README.md"
@@ -144,6 +140,14 @@ def _coverage(figures: dict[str, Any]) -> str:
     ]
     head = ["", "| dose | tissue | 90 % interval covers, % | mean width HU | patients |"]
     return "\n".join([*head, "|---|---|---|---|---|", *lines])
+
+
+def _commands(results: Path) -> str:
+    """What measured the figures that are there."""
+    parts = {"lesions.md": "`.lesions`", "resources.json": "`.resources`"}
+    found = [name for file, name in parts.items() if (results / file).exists()]
+    named = ", ".join(["`python -m benchmarks.ct_enhance`", "`.contrast`", "`.samples`", *found])
+    return f"Measured by {named} (`make bench`)."
 
 
 def _extras(results: Path) -> list[str]:
