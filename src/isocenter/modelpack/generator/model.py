@@ -1,0 +1,505 @@
+"""A generator: images of a family from noise, told what they are to be.
+
+Axes: B batch, C channel, H row, W column. Inside, images are scaled to [-1, 1] and latents are
+normalized by their own measured mean and deviation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from isocenter.core.checks import check_positive
+from isocenter.core.device import resolve_device
+from isocenter.core.errors import InputRefused, ModelRefused, SettingRefused
+from isocenter.core.seeds import derived_seed
+from isocenter.diffusion.guidance import Guidance, guided
+from isocenter.diffusion.process import Process
+from isocenter.diffusion.samplers import draw_noise, sample, start
+from isocenter.modelpack.generator.attention import AttentionOfWords
+from isocenter.modelpack.generator.family import Family
+from isocenter.modelpack.generator.names import unknown_name
+from isocenter.modelpack.generator.seams import hidden_seam
+from isocenter.modelpack.generator.told import Vocabulary, box_map, painted, vocabulary_of
+from isocenter.modelpack.generator.wish import Generated, Wish
+from isocenter.modelpack.text.encoder import TextEncoder
+from isocenter.networks.autoencoder import Autoencoder
+from isocenter.networks.latent_unet import Conditions, LatentUNet
+
+MOST_STEPS = 1000
+MOST_GUIDANCE = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentScale:
+    """Mean and deviation of each latent channel over the training images.
+
+    Attributes:
+        mean, deviation: one number a channel, before normalizing.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", tuple(float(one) for one in self.mean))
+        object.__setattr__(self, "deviation", tuple(float(one) for one in self.deviation))
+        if len(self.mean) != len(self.deviation) or not self.mean:
+            raise ValueError(
+                f"mean and deviation have one number a channel, got {len(self.mean)} and "
+                f"{len(self.deviation)}"
+            )
+        if not (np.isfinite(self.mean).all() and np.isfinite(self.deviation).all()):
+            raise ValueError("mean and deviation of latents are finite")
+        check_positive("the least deviation of latents", min(self.deviation))
+
+    def normalized(self, latent: Tensor) -> Tensor:
+        """(B, C, ...) as networks see it."""
+        return (latent - self._wide(self.mean, latent)) / self._wide(self.deviation, latent)
+
+    def spread(self, deviation: Tensor) -> Tensor:
+        """Deviations (B, C, ...) of latents on the normalized scale."""
+        return deviation / self._wide(self.deviation, deviation)
+
+    def restored(self, normalized: Tensor) -> Tensor:
+        """(B, C, ...) as the autoencoder wants it."""
+        wide = self._wide(self.deviation, normalized)
+        return normalized * wide + self._wide(self.mean, normalized)
+
+    @staticmethod
+    def _wide(numbers: Sequence[float], like: Tensor) -> Tensor:
+        return torch.tensor(numbers).to(like).view(1, -1, *[1] * (like.ndim - 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defaults:
+    """How a generator draws where nobody says otherwise.
+
+    Attributes:
+        steps: of the sampler.
+        guidance: strength of classifier-free guidance; 1 is none.
+        guidance_rescale: how far guided predictions keep the deviation of unguided ones.
+        guidance_interval: times between which guidance acts.
+    """
+
+    steps: int = 20
+    guidance: float = 2.0
+    guidance_rescale: float = 0.0
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+
+
+class ImageGenerator:
+    """Families of images, one of them chosen, and the networks that draw them.
+
+    Attributes:
+        families: by name.
+        family: the chosen one.
+        name, version, weights_sha256, card: as every model has them.
+        defaults: of drawing.
+    """
+
+    def __init__(
+        self,
+        *,
+        families: Sequence[Family],
+        autoencoder: Autoencoder,
+        denoiser: LatentUNet,
+        process: Process,
+        text: TextEncoder,
+        scale: LatentScale,
+        card: dict[str, Any],
+        family: str = "",
+        defaults: Defaults | None = None,
+        weights_sha256: str = "",
+        device: str = "cpu",
+    ) -> None:
+        if not families:
+            raise ValueError("a generator makes images of at least one family")
+        self.families = {one.name: one for one in families}
+        self.vocabulary: Vocabulary = vocabulary_of(families)
+        self.autoencoder = _frozen(autoencoder)
+        self.denoiser = _frozen(denoiser)
+        self.process = process
+        self.text = text
+        self.scale = scale
+        self.card = card
+        self.name: str = card["name"]
+        self.version: str = card["version"]
+        self.weights_sha256 = weights_sha256
+        self.defaults = defaults or Defaults()
+        self.family = families[0]
+        self._check_parts()
+        if family:
+            self._choose(family)
+        self.to(device)
+
+    def of(self, family: str) -> Self:
+        """The same generator with another family chosen; the networks are shared.
+
+        Raises:
+            SettingRefused: it makes no such images.
+        """
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._choose(family)
+        return other
+
+    def _choose(self, family: str) -> None:
+        if family not in self.families:
+            raise unknown_name("family", family, self.families, of=self.name)
+        self.family = self.families[family]
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the networks.
+
+        Raises:
+            InputRefused: there is no such device here.
+        """
+        target = resolve_device(str(device))
+        self.autoencoder.to(target)
+        self.denoiser.to(target)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.denoiser.parameters()).device
+
+    def check(self, wish: Wish) -> None:
+        """See that images of the chosen family can be told what a wish says.
+
+        Raises:
+            SettingRefused, InputRefused: says in words what does not fit, and what would.
+        """
+        self.family.check(wish)
+        if wish.text:
+            self.text.check(wish.text)
+
+    def generate(
+        self,
+        wishes: Sequence[Wish],
+        seeds: Sequence[int],
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
+        sampler: str = "flow",
+        batch_size: int = 1,
+        attention: bool = False,
+    ) -> Iterator[Generated]:
+        """Draw one image for each wish.
+
+        Args:
+            wishes: what each image is to be.
+            seeds: one an image. With ``batch_size`` 1 the same wish and seed give the same pixels
+                on the same machine; larger batches differ from that by rounding alone.
+            steps: of the sampler; the model's own number where None.
+            guidance: how far images are driven towards what they are told, 1 not at all.
+            sampler: of :mod:`isocenter.diffusion.samplers`.
+            batch_size: images computed together, which is faster on a GPU.
+            attention: also say which word acted where.
+
+        Raises:
+            SettingRefused, InputRefused: nothing has been drawn.
+            ModelRefused: the model gave no finite numbers.
+        """
+        if len(wishes) != len(seeds):
+            raise ValueError(f"one seed an image is needed, got {len(seeds)} for {len(wishes)}")
+        drawing = self._drawing(steps, guidance, sampler)
+        for wish in wishes:
+            self.check(wish)
+        check_positive("batch_size", batch_size)
+        return self._generated(wishes, seeds, drawing, batch_size, attention)
+
+    def _generated(
+        self,
+        wishes: Sequence[Wish],
+        seeds: Sequence[int],
+        drawing: _Drawing,
+        batch_size: int,
+        attention: bool,
+    ) -> Iterator[Generated]:
+        for first in range(0, len(wishes), batch_size):
+            group, own = wishes[first : first + batch_size], seeds[first : first + batch_size]
+            conditions = self.conditions(group)
+            generators = [_generator(seed) for seed in own]
+            noise = draw_noise(self._latent_shape(), generators, device=self.device)
+            watched = AttentionOfWords(self.denoiser) if attention else None
+            latent = self._run(noise, conditions, drawing, generators, watched=watched)
+            values = self._values(latent)
+            for place, (wish, seed) in enumerate(zip(group, own, strict=True)):
+                words = self.text.encode([wish.text]).words[0] if watched and wish.text else ()
+                yield Generated(
+                    values=values[place],
+                    wish=wish,
+                    seed=seed,
+                    words={} if watched is None else watched.maps(place, words, values[place].shape),
+                )
+
+    def edit(
+        self,
+        values: NDArray,
+        wish: Wish,
+        seed: int,
+        *,
+        strength: float,
+        mask: NDArray | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        sampler: str = "flow",
+    ) -> Generated:
+        """Draw an image anew, from as much noise as ``strength`` says.
+
+        Args:
+            values: (rows, columns) in the family's unit.
+            wish: what it is to be.
+            seed: of the noise.
+            strength: from above 0 (almost as it was) to 1 (nothing of it is left).
+            mask: (rows, columns) True where it may change; outside every value stays bit for bit.
+            steps, guidance, sampler: see :meth:`generate`.
+
+        Raises:
+            SettingRefused, InputRefused: what does not fit, in words.
+        """
+        self.check(wish)
+        drawing = self._drawing(steps, guidance, sampler)
+        if not 0 < strength <= 1:
+            raise SettingRefused(f"strength is a share from above 0 to 1, got {strength!r}")
+        image = self._image(values)
+        free = None if mask is None else self._free(mask)
+        with torch.inference_mode():
+            clean = self.scale.normalized(self.autoencoder.encode(image).mean)
+            again = self._values(clean)[0]
+        generators = [_generator(seed)]
+        noise = draw_noise(self._latent_shape(), generators, device=self.device)
+        state = start(clean, noise, self.process, strength=strength)
+        latent = self._run(
+            state,
+            self.conditions([wish]),
+            replace(drawing, strength=strength),
+            generators,
+            kept=None if free is None else (clean, noise, self._latent_mask(free)),
+        )
+        drawn = self._values(latent)[0]
+        if free is not None:
+            drawn = hidden_seam(drawn, before=np.asarray(values), again=again, free=free)
+        return Generated(values=drawn, wish=wish, seed=seed)
+
+    @torch.inference_mode()
+    def interpolate(
+        self, first: NDArray, second: NDArray, fractions: Sequence[float]
+    ) -> Iterator[NDArray]:
+        """Images between two, in latent space, (rows, columns) in the family's unit.
+
+        Args:
+            first, second: (rows, columns).
+            fractions: 0 is the first through the autoencoder, 1 the second.
+        """
+        ends = [
+            self.scale.normalized(self.autoencoder.encode(self._image(one)).mean)
+            for one in (first, second)
+        ]
+        for fraction in fractions:
+            yield self._values(torch.lerp(*ends, fraction))[0]
+
+    @torch.inference_mode()
+    def reconstruct(self, values: NDArray) -> NDArray:
+        """An image through the autoencoder and back: what the latents can hold of it."""
+        latent = self.autoencoder.encode(self._image(values)).mean
+        return self._values(self.scale.normalized(latent))[0]
+
+    @torch.inference_mode()
+    def sample_prior(self, seed: int) -> NDArray:
+        """What the autoencoder alone makes of noise: a VAE's generator, to compare with.
+
+        Source: Kingma & Welling, ICLR 2014.
+        """
+        noise = draw_noise(self._latent_shape(), [_generator(seed)], device=self.device)
+        return self._values(noise)[0]
+
+    # inside
+
+    def conditions(self, wishes: Sequence[Wish]) -> Conditions:
+        """What the network is told for these wishes."""
+        channels, *grid = self._latent_shape()
+        encoded = self.text.encode([wish.text for wish in wishes])
+        boxes = [
+            np.zeros(grid, np.float32) if wish.box is None else box_map(wish.box, grid)
+            for wish in wishes
+        ]
+        guides = [
+            torch.zeros(1, channels, *grid, device=self.device)
+            if wish.mask is None
+            else self._guide(wish.mask)
+            for wish in wishes
+        ]
+        said = [
+            self.vocabulary.category_codes(self.family.name, wish.categories) for wish in wishes
+        ]
+        numbers = [self.vocabulary.number_codes(wish.numbers) for wish in wishes]
+        spoken = encoded.mask & torch.tensor([bool(wish.text) for wish in wishes])[:, None]
+        found = Conditions(
+            categories=torch.from_numpy(np.stack(said)),
+            numbers=torch.from_numpy(np.stack(numbers)),
+            words=encoded.tokens,
+            spoken=spoken,
+            meaning=encoded.pooled,
+            box=torch.from_numpy(np.stack(boxes))[:, None],
+            boxed=torch.tensor([wish.box is not None for wish in wishes]),
+            guide=torch.cat(guides),
+            guided=torch.tensor([wish.mask is not None for wish in wishes]),
+        )
+        return found.changed(lambda tensor: tensor.to(self.device))
+
+    @torch.inference_mode()
+    def _guide(self, labels: NDArray) -> Tensor:
+        gray = painted(labels, len(self.family.guide))
+        image = torch.from_numpy(gray)[None, None].to(self.device)
+        return self.scale.normalized(self.autoencoder.encode(image).mean).clone()
+
+    @torch.inference_mode()
+    def _run(
+        self,
+        noise: Tensor,
+        conditions: Conditions,
+        drawing: _Drawing,
+        generators: Sequence[torch.Generator],
+        *,
+        watched: AttentionOfWords | None = None,
+        kept: tuple[Tensor, Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Latents at the end of the way; ``kept`` are clean latent, noise and where it may change."""
+        guidance = Guidance(
+            scale=drawing.guidance,
+            rescale=self.defaults.guidance_rescale,
+            interval=self.defaults.guidance_interval,
+        )
+
+        def told(state: Tensor, time_B: Tensor, **conditions: Tensor) -> Tensor:
+            with nullcontext() if watched is None else watched.looking(len(noise)):
+                out: Tensor = self.denoiser(state, time_B, Conditions(**conditions))
+            return out
+
+        denoise = guided(
+            told,
+            given=conditions.named(),
+            without=conditions.without(kept_categories=(0,)).named(),
+            guidance=guidance,
+        )
+
+        def keep(seen: Any) -> Tensor | None:
+            if kept is None:
+                return None
+            clean, drawn, free_B1HW = kept
+            time_B = torch.full((len(clean),), seen.time, device=clean.device)
+            before = self.process.add_noise(clean, drawn, time_B)
+            return torch.lerp(before, seen.state, free_B1HW)
+
+        return sample(
+            denoise,
+            noise,
+            self.process,
+            steps=drawing.steps,
+            sampler=drawing.sampler,
+            strength=drawing.strength,
+            generators=generators,
+            callback=keep,
+        )
+
+    @torch.inference_mode()
+    def _values(self, latent: Tensor) -> NDArray:
+        """(B, rows, columns) float32 in the family's unit."""
+        image = self.autoencoder.decode(self.scale.restored(latent)).float()
+        if not bool(torch.isfinite(image).all()):
+            raise ModelRefused(f"{self.name} drew values that are no numbers; train it again")
+        family = self.family
+        scaled = (image[:, 0].clamp(-1, 1) + 1) / 2
+        return (family.low + scaled * (family.high - family.low)).cpu().numpy()
+
+    def _image(self, values: NDArray) -> Tensor:
+        family = self.family
+        array = np.asarray(values, np.float32)
+        if array.shape != (family.rows, family.columns):
+            raise InputRefused(
+                f"the image is of shape {array.shape}; {family.name} takes {family.rows} x "
+                f"{family.columns}"
+            )
+        if not np.isfinite(array).all():
+            raise InputRefused("the image holds values that are no numbers; fill them first")
+        scaled = 2 * (array - family.low) / (family.high - family.low) - 1
+        return torch.from_numpy(scaled.clip(-1, 1))[None, None].to(self.device)
+
+    def _free(self, mask: NDArray) -> NDArray:
+        free = np.asarray(mask).astype(bool)
+        family = self.family
+        if free.shape != (family.rows, family.columns):
+            raise InputRefused(
+                f"the mask is of shape {free.shape}; {family.name} takes {family.rows} x "
+                f"{family.columns}"
+            )
+        if not free.any():
+            raise InputRefused("the mask is empty, so nothing may change; mark what may")
+        return free
+
+    def _latent_mask(self, free: NDArray) -> Tensor:
+        """1 where a latent's field holds anything that may change."""
+        plain = torch.from_numpy(free.astype(np.float32))[None, None].to(self.device)
+        return nn.functional.max_pool2d(plain, self.autoencoder.factor)
+
+    def _latent_shape(self) -> tuple[int, ...]:
+        return self.autoencoder.latent_shape((self.family.rows, self.family.columns))
+
+    def _drawing(self, steps: int | None, guidance: float | None, sampler: str) -> _Drawing:
+        steps = self.defaults.steps if steps is None else steps
+        guidance = self.defaults.guidance if guidance is None else guidance
+        if not (isinstance(steps, int) and not isinstance(steps, bool) and 1 <= steps <= MOST_STEPS):
+            raise SettingRefused(f"steps must be whole and within 1..{MOST_STEPS}, got {steps!r}")
+        if not 0 <= guidance <= MOST_GUIDANCE:
+            raise SettingRefused(f"guidance is from 0 to {MOST_GUIDANCE:g}, got {guidance!r}")
+        return _Drawing(steps=steps, guidance=guidance, sampler=sampler)
+
+    def _check_parts(self) -> None:
+        channels = self.autoencoder.latent_channels
+        config = self.denoiser.config
+        if not channels == config["latent_channels"] == len(self.scale.mean):
+            raise ValueError(
+                f"autoencoder, denoiser and scale disagree on the latent channels: {channels}, "
+                f"{config['latent_channels']}, {len(self.scale.mean)}"
+            )
+        if config["category_sizes"] != self.vocabulary.category_sizes:
+            raise ValueError("the denoiser was made for other categories than its families have")
+        if config["num_numbers"] != len(self.vocabulary.numbers):
+            raise ValueError("the denoiser was made for other numbers than its families have")
+        if config["text_width"] != self.text.width:
+            raise ValueError(
+                f"the denoiser takes words of width {config['text_width']}, the text encoder gives "
+                f"{self.text.width}"
+            )
+        for family in self.families.values():
+            if family.rows % self.autoencoder.factor or family.columns % self.autoencoder.factor:
+                raise ValueError(
+                    f"{self.autoencoder.factor} must divide rows and columns of {family.name}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drawing:
+    steps: int
+    guidance: float
+    sampler: str
+    strength: float = 1.0
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(derived_seed(seed, "image"))
+
+
+def _frozen(module: Any) -> Any:
+    module.to(memory_format=torch.channels_last)
+    return module.eval().requires_grad_(False)

@@ -1,0 +1,182 @@
+"""A KL autoencoder for medical images in two and three dimensions.
+
+Axes: B batch, C channel, then (H row, W column) or (D slice, H row, W column), written ``...``.
+
+MONAI's ``AutoencoderKL`` works on images whose pixels were first folded by two into channels, so
+that its finest, most expensive level sees half the rows and columns. Three levels then give f8,
+two give f4. Attention is at the coarsest level.
+
+Sources: Kingma & Welling, ICLR 2014; Rombach et al., CVPR 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from monai.networks.nets.autoencoderkl import AutoencoderKL
+from torch import Tensor, nn
+
+# Sizes beyond these are a mistake or an attack: a configuration may come from anywhere.
+MOST_CHANNELS = 1024
+MOST_LEVELS = 5
+MOST_BLOCKS = 8
+_FOLD = 2
+
+
+class LatentDistribution(NamedTuple):
+    """A Gaussian for each latent value.
+
+    Attributes:
+        mean, deviation: (B, latent_channels, ...), not normalized.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """A latent from standard normal ``noise`` of the same shape."""
+        return self.mean + self.deviation * noise
+
+    def divergence(self) -> Tensor:
+        """Kullback-Leibler divergence from the standard normal, (B, latent_channels, ...), nats."""
+        variance = self.deviation.square()
+        return 0.5 * (self.mean.square() + variance - variance.log() - 1)
+
+
+class Autoencoder(nn.Module):
+    """Images to latents and back.
+
+    Args:
+        spatial_dims: 2 or 3.
+        channels: of each level, from the finest; the last level is the coarsest.
+        blocks: residual blocks a level.
+        latent_channels: of the latent.
+        image_channels: of the image.
+        norm_groups: of the group normalization; divides every number of channels.
+
+    Raises:
+        ValueError: sizes out of range or that do not fit each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        spatial_dims: int = 2,
+        channels: Sequence[int] = (64, 96, 160),
+        blocks: int = 1,
+        latent_channels: int = 8,
+        image_channels: int = 1,
+        norm_groups: int = 16,
+    ) -> None:
+        super().__init__()
+        _check(spatial_dims, channels, blocks, latent_channels, image_channels, norm_groups)
+        self.config: dict[str, Any] = {
+            "spatial_dims": spatial_dims,
+            "channels": list(channels),
+            "blocks": blocks,
+            "latent_channels": latent_channels,
+            "image_channels": image_channels,
+            "norm_groups": norm_groups,
+        }
+        self.spatial_dims = spatial_dims
+        self.latent_channels = latent_channels
+        self.factor = _FOLD * 2 ** (len(channels) - 1)
+        folded = image_channels * _FOLD**spatial_dims
+        self.network = AutoencoderKL(
+            spatial_dims=spatial_dims,
+            in_channels=folded,
+            out_channels=folded,
+            channels=tuple(channels),
+            num_res_blocks=blocks,
+            attention_levels=(False,) * len(channels),
+            latent_channels=latent_channels,
+            norm_num_groups=norm_groups,
+            use_flash_attention=True,
+        )
+
+    def encode(self, image: Tensor) -> LatentDistribution:
+        """The distribution of latents of images (B, image_channels, ...) in [-1, 1].
+
+        Raises:
+            ValueError: an extent that ``factor`` does not divide.
+        """
+        if any(extent % self.factor for extent in image.shape[2:]):
+            raise ValueError(
+                f"every extent must be a multiple of {self.factor}, got {tuple(image.shape[2:])}"
+            )
+        return LatentDistribution(*self.network.encode(folded(image)))
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Images (B, image_channels, ...) of latents (B, latent_channels, ...)."""
+        return unfolded(self.network.decode(latent))
+
+    def forward(self, image: Tensor, noise: Tensor) -> tuple[Tensor, LatentDistribution]:
+        """Reconstruct images through one draw of their latents."""
+        found = self.encode(image)
+        return self.decode(found.draw(noise)), found
+
+    def decoder_parameters(self) -> list[nn.Parameter]:
+        """What decides an image once the latents are fixed."""
+        parts = (self.network.post_quant_conv, self.network.decoder)
+        return [parameter for part in parts for parameter in part.parameters()]
+
+    def latent_shape(self, image_shape: Sequence[int]) -> tuple[int, ...]:
+        """Extents of the latent of an image with these extents, channels first."""
+        return (self.latent_channels, *(extent // self.factor for extent in image_shape))
+
+
+def folded(image: Tensor) -> Tensor:
+    """Fold two neighbors along each spatial axis into channels.
+
+    Args:
+        image: (B, C, ...), every extent even.
+
+    Returns:
+        (B, C * 2^n, ...) of half the extents, n the number of spatial axes.
+    """
+    dims = image.ndim - 2
+    batch, channels, *extents = image.shape
+    split = [part for extent in extents for part in (extent // _FOLD, _FOLD)]
+    parted = image.reshape(batch, channels, *split)
+    order = [0, 1, *range(3, 3 + 2 * dims, 2), *range(2, 2 + 2 * dims, 2)]
+    half = [extent // _FOLD for extent in extents]
+    return parted.permute(order).reshape(batch, channels * _FOLD**dims, *half)
+
+
+def unfolded(features: Tensor) -> Tensor:
+    """Undo :func:`folded`."""
+    dims = features.ndim - 2
+    batch, channels, *extents = features.shape
+    parted = features.reshape(batch, channels // _FOLD**dims, *[_FOLD] * dims, *extents)
+    order = [0, 1, *(axis for k in range(dims) for axis in (2 + dims + k, 2 + k))]
+    whole = [extent * _FOLD for extent in extents]
+    return parted.permute(order).reshape(batch, channels // _FOLD**dims, *whole)
+
+
+def _check(
+    spatial_dims: int,
+    channels: Sequence[int],
+    blocks: int,
+    latent_channels: int,
+    image_channels: int,
+    norm_groups: int,
+) -> None:
+    if spatial_dims not in (2, 3):
+        raise ValueError(f"spatial_dims is 2 or 3, got {spatial_dims!r}")
+    if not 1 <= len(channels) <= MOST_LEVELS:
+        raise ValueError(f"1 to {MOST_LEVELS} levels are taken, got {len(channels)}")
+    for name, size, most in (
+        *(("channels", one, MOST_CHANNELS) for one in channels),
+        ("blocks", blocks, MOST_BLOCKS),
+        ("latent_channels", latent_channels, MOST_CHANNELS),
+        ("image_channels", image_channels, MOST_CHANNELS),
+        ("norm_groups", norm_groups, MOST_CHANNELS),
+    ):
+        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= most:
+            raise ValueError(f"{name} must be whole and within 1..{most}, got {size!r}")
+    if any(one % norm_groups for one in channels):
+        raise ValueError(f"norm_groups ({norm_groups}) must divide all channels {list(channels)}")
+
+
+__all__ = ["Autoencoder", "LatentDistribution", "folded", "unfolded"]

@@ -1,0 +1,1 @@
+"""The runs that make the shipped generators."""

@@ -1,0 +1,132 @@
+"""Everything that decides the weights of a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from isocenter.core.checks import check_least, check_positive
+from isocenter.diffusion.process import Process
+from isocenter.training.generator.autoencoder import AutoencoderLosses
+from isocenter.training.generator.denoiser import NoiseSettings
+from isocenter.training.generator.latent_cases import DropSettings
+from isocenter.training.loop import LoopSettings
+
+GENERATOR_VERSION = "0.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderRecipe:
+    """The autoencoder and how it is fitted.
+
+    Attributes:
+        channels, blocks, latent_channels: of the network; three levels give f8, two give f4.
+        crop: rows and columns of the pieces of images that it sees.
+        losses: what is asked of it.
+        loop: of the fit.
+    """
+
+    channels: tuple[int, ...] = (64, 96, 160)
+    blocks: int = 1
+    latent_channels: int = 8
+    crop: int = 128
+    losses: AutoencoderLosses = field(default_factory=AutoencoderLosses)
+    loop: LoopSettings = field(
+        default_factory=lambda: LoopSettings(
+            steps=4_000, batch_size=24, learning_rate=1e-3, warm_up_steps=100, patience=1_000
+        )
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("blocks", "latent_channels", "crop"):
+            check_positive(name, getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserRecipe:
+    """The denoiser and how it is fitted.
+
+    Attributes:
+        channels, blocks, head_channels: of the network; all levels but the finest attend.
+        noise: at which it is trained.
+        drop: how often it is not told what is known.
+        sentences: of each image, drawn before the fit.
+        loop: of the fit.
+    """
+
+    channels: tuple[int, ...] = (96, 128, 192)
+    blocks: int = 1
+    head_channels: int = 32
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
+    drop: DropSettings = field(default_factory=DropSettings)
+    sentences: int = 8
+    loop: LoopSettings = field(
+        default_factory=lambda: LoopSettings(
+            steps=12_000,
+            batch_size=32,
+            learning_rate=6e-4,
+            warm_up_steps=200,
+            validate_every=500,
+            patience=1_000,
+        )
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("blocks", "head_channels"):
+            check_positive(name, getattr(self, name))
+        check_least("sentences", self.sentences, 0)
+
+    @property
+    def attention(self) -> tuple[bool, ...]:
+        """Which levels attend."""
+        return (False, *[True] * (len(self.channels) - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateRecipe:
+    """A generator of several families.
+
+    Attributes:
+        name, version: of the model.
+        seed: of everything drawn.
+        families: what it makes, by name.
+        shares: how often each family is drawn within its size, in the order of ``families``.
+        simulated: images simulated for ``brain_labels``.
+        autoencoder, denoiser: the two networks.
+        process: from latents to noise.
+        validation_cases: items that judge.
+    """
+
+    name: str = "generators"
+    version: str = GENERATOR_VERSION
+    seed: int = 1
+    families: tuple[str, ...] = ("brain_t1c", "chest_radiograph", "chest_ct", "brain_labels")
+    shares: tuple[float, ...] = (0.5, 1.0, 0.2, 0.3)
+    simulated: int = 4_000
+    autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
+    denoiser: DenoiserRecipe = field(default_factory=DenoiserRecipe)
+    process: Process = field(default_factory=Process)
+    validation_cases: int = 256
+
+    def __post_init__(self) -> None:
+        if not self.families or len(self.families) != len(self.shares):
+            raise ValueError(
+                f"one share a family is needed, got {len(self.shares)} for {len(self.families)}"
+            )
+        if min(self.shares) <= 0:
+            raise ValueError(f"shares are above 0, got {self.shares}")
+        for name in ("simulated", "validation_cases"):
+            check_positive(name, getattr(self, name))
+
+    def share_of(self, family: str) -> float:
+        """How often a family is drawn within its size."""
+        return self.shares[self.families.index(family)]
+
+
+def generators(families: Sequence[str] = ()) -> GenerateRecipe:
+    """The recipe of the shipped generators, or of some of its families."""
+    whole = GenerateRecipe()
+    chosen = tuple(families) or whole.families
+    return GenerateRecipe(
+        families=chosen, shares=tuple(whole.share_of(family) for family in chosen)
+    )

@@ -1,0 +1,320 @@
+"""The parts of a generator, fitted one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from isocenter.core.progress import Say, say_nothing
+from isocenter.core.seeds import derived_seed
+from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
+from isocenter.datasets.sentences.grammar import sentence
+from isocenter.datasets.sentences.meaning import meaning_of, part_of
+from isocenter.datasets.splits import TRAIN, VALIDATION
+from isocenter.modelpack.generator.family import Family
+from isocenter.modelpack.generator.model import LatentScale
+from isocenter.modelpack.generator.told import Vocabulary, vocabulary_of
+from isocenter.modelpack.text.encoder import TextEncoder
+from isocenter.networks.autoencoder import Autoencoder
+from isocenter.networks.latent_unet import LatentUNet
+from isocenter.recipes.generate.configuration import AutoencoderRecipe, GenerateRecipe
+from isocenter.training.checkpoint import load_state, save_state
+from isocenter.training.generator.autoencoder import ImagePieces, autoencoder_learner
+from isocenter.training.generator.denoiser import denoiser_learner
+from isocenter.training.generator.encode import (
+    bank_of,
+    joined,
+    latent_set,
+    latents_of,
+    scale_of,
+)
+from isocenter.training.generator.latent_cases import LatentCases, LatentSet, SentenceBank
+from isocenter.training.learner import Batch, Learner
+from isocenter.training.loop import LoopSettings, Trainer
+from isocenter.training.processes import is_main_process, wait_for_all
+
+AUTOENCODER, DENOISER, LATENTS = "autoencoder", "denoiser", "latents.pt"
+LANGUAGES = ("en", "zh")
+_LARGEST_BATCH = 16
+
+Sets = Mapping[str, ImageSet]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Encoded:
+    """Everything that a denoiser is fitted to.
+
+    Attributes:
+        train, validation: latents by size.
+        bank: sentences.
+        scale: that normalized the latents.
+        vocabulary: of what is told.
+    """
+
+    train: dict[str, LatentSet]
+    validation: dict[str, LatentSet]
+    bank: SentenceBank
+    scale: LatentScale
+    vocabulary: Vocabulary
+
+
+def build_autoencoder(recipe: AutoencoderRecipe) -> Autoencoder:
+    """The autoencoder as the recipe has it."""
+    return Autoencoder(
+        channels=recipe.channels, blocks=recipe.blocks, latent_channels=recipe.latent_channels
+    )
+
+
+def build_denoiser(recipe: GenerateRecipe, vocabulary: Vocabulary, *, text_width: int) -> LatentUNet:
+    """The denoiser as the recipe has it."""
+    own = recipe.denoiser
+    return LatentUNet(
+        latent_channels=recipe.autoencoder.latent_channels,
+        category_sizes=vocabulary.category_sizes,
+        num_numbers=len(vocabulary.numbers),
+        text_width=text_width,
+        channels=own.channels,
+        attention=own.attention,
+        blocks=own.blocks,
+        head_channels=own.head_channels,
+    )
+
+
+def fit_autoencoder(
+    recipe: GenerateRecipe,
+    sets: Sets,
+    output: Path,
+    *,
+    resume: bool,
+    device: str = "cpu",
+    say: Say = say_nothing,
+) -> Autoencoder:
+    """The autoencoder with the averaged weights of its best validation."""
+    own = recipe.autoencoder
+    torch.manual_seed(derived_seed(recipe.seed, AUTOENCODER) % 2**32)
+    learner = autoencoder_learner(build_autoencoder(own), losses=own.losses, seed=recipe.seed)
+    train = {name: images.part(TRAIN) for name, images in sets.items()}
+
+    def pieces(start: int) -> ImagePieces:
+        return ImagePieces(
+            train,
+            shares={name: recipe.share_of(name) for name in train},
+            crop=own.crop,
+            losses=own.losses,
+            seed=recipe.seed,
+            length=own.loop.steps * own.loop.batch_size,
+            start=start,
+        )
+
+    _fit(
+        learner,
+        own.loop,
+        pieces,
+        _validation_images(recipe, sets),
+        output / AUTOENCODER,
+        resume=resume,
+        device=device,
+        say=say,
+    )
+    return best_autoencoder(recipe, output)
+
+
+def best_autoencoder(recipe: GenerateRecipe, output: Path) -> Autoencoder:
+    """The autoencoder with the weights that count."""
+    network = build_autoencoder(recipe.autoencoder)
+    network.load_state_dict(load_state(output / AUTOENCODER / f"{AUTOENCODER}.pt"))
+    return network.eval().requires_grad_(False)
+
+
+def encode(
+    recipe: GenerateRecipe,
+    families: Sequence[Family],
+    sets: Sets,
+    autoencoder: Autoencoder,
+    text: TextEncoder,
+    output: Path,
+    *,
+    say: Say = say_nothing,
+) -> Encoded:
+    """Latents of all images and the sentences about them; latents are kept in ``output``."""
+    named = {one.name: one for one in families}
+    vocabulary = vocabulary_of(families)
+    found = _latents(sets, autoencoder, output / LATENTS, say)
+    train_means = [
+        found[name][0][torch.from_numpy(images.indices(TRAIN))] for name, images in sets.items()
+    ]
+    scale = scale_of(train_means)
+    say("sentences")
+    bank, places = bank_of(
+        sets,
+        named,
+        text,
+        sentence_of=sentence_about,
+        each=recipe.denoiser.sentences,
+        seed=recipe.seed,
+    )
+    parts: dict[str, dict[str, list[LatentSet]]] = {TRAIN: {}, VALIDATION: {}}
+    for name, images in sets.items():
+        say(f"guides of {name}")
+        for part, by_size in parts.items():
+            rows = images.indices(part)
+            if not len(rows):
+                continue
+            own = tuple(one[torch.from_numpy(rows)] for one in found[name])
+            weights = np.full(len(rows), recipe.share_of(name) / len(rows))
+            made = latent_set(
+                named[name],
+                images.chosen(rows),
+                autoencoder,
+                latents=(own[0], own[1]),
+                scale=scale,
+                vocabulary=vocabulary,
+                sentences=places[name][rows],
+                weights=weights,
+            )
+            by_size.setdefault("x".join(map(str, made.mean.shape[2:])), []).append(made)
+    return Encoded(
+        train={size: joined(made) for size, made in parts[TRAIN].items()},
+        validation={size: joined(made) for size, made in parts[VALIDATION].items()},
+        bank=bank,
+        scale=scale,
+        vocabulary=vocabulary,
+    )
+
+
+def sentence_about(family: Family, labels: ImageLabels, rng: np.random.Generator) -> str:
+    """A sentence, in English or Chinese, that says some of what is known of an image."""
+    extent_mm = (family.columns * (family.pixel_mm or 0), family.rows * (family.pixel_mm or 0))
+    meaning = meaning_of(
+        family.name,
+        labels.categories,
+        box=labels.box,
+        width_mm=extent_mm[0],
+        height_mm=extent_mm[1],
+    )
+    language = LANGUAGES[int(rng.integers(len(LANGUAGES)))]
+    return sentence(part_of(meaning, rng), rng, language)
+
+
+def fit_denoiser(
+    recipe: GenerateRecipe,
+    encoded: Encoded,
+    output: Path,
+    *,
+    text_width: int,
+    resume: bool,
+    picture: Callable[[nn.Module], NDArray] | None = None,
+    device: str = "cpu",
+    say: Say = say_nothing,
+) -> LatentUNet:
+    """The denoiser with the averaged weights of its best validation."""
+    own = recipe.denoiser
+    torch.manual_seed(derived_seed(recipe.seed, DENOISER) % 2**32)
+    learner = denoiser_learner(
+        build_denoiser(recipe, encoded.vocabulary, text_width=text_width),
+        process=recipe.process,
+        bank=encoded.bank,
+        noise=own.noise,
+        seed=recipe.seed,
+        picture=picture,
+    )
+
+    def cases(start: int) -> LatentCases:
+        return LatentCases(
+            encoded.train,
+            drop=own.drop,
+            seed=recipe.seed,
+            length=own.loop.steps * own.loop.batch_size,
+            start=start,
+        )
+
+    _fit(
+        learner,
+        own.loop,
+        cases,
+        _validation_cases(recipe, encoded),
+        output / DENOISER,
+        resume=resume,
+        device=device,
+        say=say,
+    )
+    return best_denoiser(recipe, encoded.vocabulary, output, text_width=text_width)
+
+
+def best_denoiser(
+    recipe: GenerateRecipe, vocabulary: Vocabulary, output: Path, *, text_width: int
+) -> LatentUNet:
+    """The denoiser with the weights that count."""
+    network = build_denoiser(recipe, vocabulary, text_width=text_width)
+    network.load_state_dict(load_state(output / DENOISER / f"{DENOISER}.pt"))
+    return network.eval().requires_grad_(False)
+
+
+def _fit(
+    learner: Learner,
+    settings: LoopSettings,
+    cases: Callable[[int], torch.utils.data.Dataset],
+    validation: Sequence[Batch],
+    folder: Path,
+    *,
+    resume: bool,
+    device: str,
+    say: Say,
+) -> None:
+    trainer = Trainer([learner], settings=settings, folder=folder, device=device, say=say)
+    if resume:
+        trainer.resume()
+    say(f"{folder.name}: from step {trainer.step:,} to {settings.steps:,}")
+    trainer.fit(cases, validation)
+
+
+def _validation_images(recipe: GenerateRecipe, sets: Sets) -> list[Batch]:
+    """Whole images of the validation patients, some of each family."""
+    batches = []
+    for images in sets.values():
+        rows = images.indices(VALIDATION)
+        chosen = rows[:: max(1, len(rows) // _LARGEST_BATCH)][:_LARGEST_BATCH]
+        if len(chosen):
+            batches.append({"image": torch.from_numpy(images.values(chosen))[:, None]})
+    return batches
+
+
+def _validation_cases(recipe: GenerateRecipe, encoded: Encoded) -> list[Batch]:
+    """The same draws at every validation, in batches."""
+    cases = LatentCases(
+        encoded.validation,
+        drop=recipe.denoiser.drop,
+        seed=derived_seed(recipe.seed, VALIDATION),
+        length=recipe.validation_cases,
+    )
+    size = recipe.denoiser.loop.batch_size
+    groups = [range(k, min(k + size, len(cases))) for k in range(0, len(cases), size)]
+    return [
+        {name: torch.stack([case[name] for case in group]) for name in group[0]}
+        for group in ([cases[k] for k in numbers] for numbers in groups)
+    ]
+
+
+def _latents(
+    sets: Sets, autoencoder: Autoencoder, path: Path, say: Say
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Latents of every set, kept by the digests of the images and of the autoencoder."""
+    told = {name: images.digest() for name, images in sets.items()}
+    weights = float(sum(one.double().abs().sum() for one in autoencoder.parameters()))
+    kept = load_state(path) if path.is_file() else {}
+    if kept.get("of") != told or kept.get("weights") != weights:
+        kept = {"of": told, "weights": weights}
+        for name, images in sets.items():
+            say(f"latents of {name}")
+            mean, deviation = latents_of(autoencoder, images.values, len(images))
+            kept |= {f"{name} mean": mean, f"{name} deviation": deviation}
+        if is_main_process():
+            save_state(path, kept)
+        wait_for_all()
+    return {name: (kept[f"{name} mean"], kept[f"{name} deviation"]) for name in sets}

@@ -1,0 +1,154 @@
+"""Fitting an autoencoder: pieces of images, what is asked of it, and its learner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from isocenter.core.checks import check_least, check_positive
+from isocenter.core.seeds import derived_seed
+from isocenter.datasets.image_sets.image_set import ImageSet
+from isocenter.networks.autoencoder import Autoencoder, LatentDistribution
+from isocenter.training.learner import Batch, Learner
+from isocenter.training.processes import drawn_for_share
+
+_LEVELS = 3
+_PEAK_TO_PEAK = 2.0  # of images in [-1, 1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderLosses:
+    """What is asked of an autoencoder.
+
+    Attributes:
+        divergence: weight of the Kullback-Leibler divergence, in nats a latent value.
+        halved: share of the steps at which latents of half the size must give images of half the
+            size, which keeps latents smooth enough for a denoiser to learn.
+        gamma: largest factor by which the gamma of gray images is changed, up or down.
+
+    Source of ``halved``: Kouzelis et al., ICML 2025 (equivariance of latents to scale).
+    """
+
+    divergence: float = 1e-3
+    halved: float = 0.25
+    gamma: float = 1.25
+
+    def __post_init__(self) -> None:
+        check_least("divergence", self.divergence, 0)
+        if not 0 <= self.halved <= 1:
+            raise ValueError(f"halved is a share from 0 to 1, got {self.halved!r}")
+        check_least("gamma", self.gamma, 1)
+
+
+def pyramid_error(found: Tensor, wanted: Tensor) -> Tensor:
+    """Mean absolute error of images (B, C, H, W), and of each level of their Laplacian pyramid.
+
+    Every scale counts alike, so that edges do not drown in what is smooth.
+    """
+    rest = found - wanted
+    total = rest.abs().mean()
+    for _ in range(_LEVELS):
+        coarse = functional.avg_pool2d(rest, 2)
+        total = total + (rest - functional.interpolate(coarse, scale_factor=2)).abs().mean()
+        rest = coarse
+    return total + rest.abs().mean()
+
+
+class ImagePieces(Dataset):
+    """Pieces of images of several families; item k depends on the seed and k alone.
+
+    Args:
+        sets: images by family, of the part to train on.
+        shares: how often each family is drawn.
+        crop: rows and columns of a piece.
+        losses: says how gray values are varied; HU never are.
+        seed: of the draws.
+        length: number of the last item, exclusive.
+        start: number of the first item.
+    """
+
+    def __init__(
+        self,
+        sets: Mapping[str, ImageSet],
+        *,
+        shares: Mapping[str, float],
+        crop: int,
+        losses: AutoencoderLosses,
+        seed: int,
+        length: int,
+        start: int = 0,
+    ) -> None:
+        check_positive("length", length)
+        for images in sets.values():
+            if min(images.size) < crop:
+                raise ValueError(f"images of {images.size} hold no piece of {crop} pixels")
+        self._sets = list(sets.values())
+        ends = np.cumsum([shares[name] for name in sets])
+        self._ends = ends / ends[-1]
+        self._crop = crop
+        self._gamma = losses.gamma
+        self._seed = seed
+        self._length = length
+        self._start = start
+
+    def __len__(self) -> int:
+        return self._length - self._start
+
+    def __getitem__(self, index: int) -> Batch:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        rng = np.random.default_rng(derived_seed(self._seed, "piece", self._start + index))
+        images = self._sets[int(np.searchsorted(self._ends, rng.random(), side="right"))]
+        number = int(rng.integers(len(images)))
+        top, left = (int(rng.integers(0, extent - self._crop + 1)) for extent in images.size)
+        piece = images.values(number)[top : top + self._crop, left : left + self._crop]
+        if images.low == 0 and self._gamma > 1:
+            bend = self._gamma ** rng.uniform(-1, 1)
+            piece = 2 * ((piece + 1) / 2) ** bend - 1
+        return {"image": torch.from_numpy(np.ascontiguousarray(piece, np.float32))[None]}
+
+
+def autoencoder_learner(
+    network: Autoencoder, *, losses: AutoencoderLosses, seed: int
+) -> Learner:
+    """Error on every scale and the divergence of the latents; judged by its PSNR in dB."""
+
+    def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        assert isinstance(model, Autoencoder)
+        image = batch["image"]
+        found = model.encode(image)
+        latent = found.draw(drawn_for_share(torch.randn, found.mean.shape).to(found.mean))
+        wanted = image
+        if float(torch.rand(())) < losses.halved:
+            latent, wanted = functional.avg_pool2d(latent, 2), functional.avg_pool2d(image, 2)
+        error = pyramid_error(model.decode(latent).float(), wanted)
+        divergence = LatentDistribution(found.mean.float(), found.deviation.float()).divergence()
+        logs = {"error": error.item(), "divergence": divergence.mean().item()}
+        return error + losses.divergence * divergence.mean(), logs
+
+    def merit(model: nn.Module, batch: Batch) -> Tensor:
+        assert isinstance(model, Autoencoder)
+        image = batch["image"]
+        again = model.decode(model.encode(image).mean).float()
+        error = (again - image).square().mean(dim=(1, 2, 3)).clamp_min(1e-9)
+        return 20 * np.log10(_PEAK_TO_PEAK) - 10 * error.log10()
+
+    def picture(model: nn.Module, batch: Batch) -> NDArray:
+        assert isinstance(model, Autoencoder)
+        image = batch["image"][:4]
+        again = model.decode(model.encode(image).mean).float()
+        rows = [torch.cat(list(one[:, 0]), dim=1) for one in (image, again, again - image)]
+        whole = torch.cat(rows).clamp(-1, 1)
+        gray: NDArray = ((whole + 1) * 127.5).round().byte().cpu().numpy()
+        return gray
+
+    return Learner(
+        name="autoencoder", network=network, loss=loss, merit=merit, picture=picture
+    )

@@ -1,0 +1,101 @@
+"""The learner of a denoiser of latents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from isocenter.core.seeds import derived_seed
+from isocenter.diffusion.process import LOGIT_NORMAL, UNIFORM, Process
+from isocenter.networks.latent_unet import Conditions, LatentUNet
+from isocenter.training.generator.latent_cases import SentenceBank, conditions_of, sizes_of
+from isocenter.training.learner import Batch, Learner
+from isocenter.training.processes import drawn_for_share
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseSettings:
+    """Which noise a denoiser is trained at.
+
+    Attributes:
+        logit_normal: draw times from a logit-normal distribution, else evenly.
+        mean, deviation: of its normal variable; above 0 there is more noise.
+    """
+
+    logit_normal: bool = True
+    mean: float = 0.0
+    deviation: float = 1.0
+
+
+def denoiser_learner(
+    network: LatentUNet,
+    *,
+    process: Process,
+    bank: SentenceBank,
+    noise: NoiseSettings,
+    seed: int,
+    picture: Callable[[nn.Module], NDArray] | None = None,
+) -> Learner:
+    """Squared error of the process's prediction, at times drawn anew for each image.
+
+    Args:
+        network: what is fitted.
+        process: from latents to noise.
+        bank: of the sentences that the cases name.
+        noise: which times are drawn.
+        seed: of the noise and times that judge.
+        picture: draws what the averaged network makes.
+    """
+
+    def times(count: int, generator: torch.Generator | None) -> Tensor:
+        def draw(shape: Sequence[int], generator: torch.Generator | None = None) -> Tensor:
+            return process.draw_times(
+                shape[0],
+                generator=generator or torch.default_generator,
+                distribution=LOGIT_NORMAL if noise.logit_normal else UNIFORM,
+                stratified=True,
+                mean=noise.mean,
+                deviation=noise.deviation,
+            )
+
+        return drawn_for_share(draw, (count,), generator)
+
+    def errors(model: nn.Module, batch: Batch, generator: torch.Generator | None) -> list[Tensor]:
+        """For each size, the mean squared error of each image."""
+        found = []
+        for size in sizes_of(batch):
+            clean = batch[f"{size}.latent"]
+            conditions: Conditions = conditions_of(batch, size, bank)
+            drawn = drawn_for_share(torch.randn, clean.shape, generator).to(clean)
+            time_B = times(len(clean), generator).to(clean)
+            state = process.add_noise(clean, drawn, time_B)
+            wanted = process.target(clean, drawn, time_B)
+            predicted = model(state, time_B, conditions)
+            found.append((predicted.float() - wanted).square().mean(dim=(1, 2, 3)))
+        return found
+
+    def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        each = errors(model, batch, None)
+        total = torch.cat(each).mean()
+        logs = {
+            f"error {size}": one.mean().item()
+            for size, one in zip(sizes_of(batch), each, strict=True)
+        }
+        return total, logs
+
+    def merit(model: nn.Module, batch: Batch) -> Tensor:
+        generator = torch.Generator().manual_seed(derived_seed(seed, "denoiser merit"))
+        return -torch.cat(errors(model, batch, generator))
+
+    return Learner(
+        name="denoiser",
+        network=network,
+        loss=loss,
+        merit=merit,
+        picture=None if picture is None else lambda model, _: picture(model),
+    )

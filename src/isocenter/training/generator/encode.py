@@ -1,0 +1,214 @@
+"""From sets of images to sets of latents: each image is encoded once, with what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from isocenter.core.progress import Progress, silent
+from isocenter.core.seeds import generator_for
+from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
+from isocenter.modelpack.generator.family import Family
+from isocenter.modelpack.generator.model import LatentScale
+from isocenter.modelpack.generator.told import Vocabulary, painted
+from isocenter.modelpack.text.encoder import TextEncoder
+from isocenter.networks.autoencoder import Autoencoder
+from isocenter.training.generator.latent_cases import LatentSet, SentenceBank
+
+_AT_ONCE = 8
+SentencesOf = Callable[[Family, ImageLabels, np.random.Generator], str]
+"""Draws a sentence that says some of what is known of an image."""
+
+
+@torch.inference_mode()
+def latents_of(
+    autoencoder: Autoencoder,
+    images: Callable[[slice], NDArray],
+    number: int,
+    *,
+    progress: Progress = silent,
+) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of the latents of images, both (N, C, H, W) float16, not normalized.
+
+    Args:
+        autoencoder: in evaluation mode.
+        images: gives (n, rows, columns) float32 in [-1, 1] for a slice.
+        number: of images.
+        progress: counts images.
+    """
+    device = next(autoencoder.parameters()).device
+    means, deviations = [], []
+    for first in range(0, number, _AT_ONCE):
+        values = torch.from_numpy(images(slice(first, first + _AT_ONCE)))[:, None].to(device)
+        found = autoencoder.encode(values.to(memory_format=torch.channels_last))
+        means.append(found.mean.half().cpu())
+        deviations.append(found.deviation.half().cpu())
+        progress(min(first + _AT_ONCE, number), number)
+    return torch.cat(means).contiguous(), torch.cat(deviations).contiguous()
+
+
+def scale_of(means: Sequence[Tensor]) -> LatentScale:
+    """Mean and deviation of each channel over several families, each of which counts alike."""
+    first = torch.stack([one.float().mean(dim=(0, 2, 3)) for one in means]).mean(dim=0)
+    second = torch.stack([one.float().square().mean(dim=(0, 2, 3)) for one in means]).mean(dim=0)
+    deviation = (second - first.square()).clamp_min(1e-12).sqrt()
+    return LatentScale(mean=tuple(first.tolist()), deviation=tuple(deviation.tolist()))
+
+
+def bank_of(
+    sets: Mapping[str, ImageSet],
+    families: Mapping[str, Family],
+    text: TextEncoder,
+    *,
+    sentence_of: SentencesOf,
+    each: int,
+    seed: int,
+    progress: Progress = silent,
+) -> tuple[SentenceBank, dict[str, NDArray]]:
+    """Sentences of every image, encoded once.
+
+    Args:
+        sets: images by family.
+        families: by name.
+        text: encodes.
+        sentence_of: draws them.
+        each: sentences of each image.
+        seed: of the draws.
+        progress: counts sentences.
+
+    Returns:
+        The bank, and for each family the places of its images' sentences in it, (N, each). A
+        sentence that is drawn twice is kept once.
+    """
+    place_of: dict[str, int] = {}
+    places = {
+        name: np.array(
+            [
+                [
+                    place_of.setdefault(
+                        sentence_of(
+                            families[name],
+                            labels,
+                            generator_for(seed, "sentence", name, number, which),
+                        ),
+                        len(place_of),
+                    )
+                    for which in range(each)
+                ]
+                for number, labels in enumerate(images.labels)
+            ],
+            np.int64,
+        ).reshape(len(images), each)
+        for name, images in sets.items()
+    }
+    return _encoded(list(place_of), text, progress), places
+
+
+def _encoded(sentences: Sequence[str], text: TextEncoder, progress: Progress) -> SentenceBank:
+    words, spoken, meaning = [], [], []
+    for first in range(0, max(1, len(sentences)), _AT_ONCE):
+        found = text.encode(sentences[first : first + _AT_ONCE] or [""])
+        words.append(found.tokens.half())
+        spoken.append(found.mask)
+        meaning.append(found.pooled.half())
+        progress(min(first + _AT_ONCE, len(sentences)), len(sentences))
+    return SentenceBank(
+        words=torch.cat(words), spoken=torch.cat(spoken), meaning=torch.cat(meaning)
+    )
+
+
+def latent_set(
+    family: Family,
+    images: ImageSet,
+    autoencoder: Autoencoder,
+    *,
+    latents: tuple[Tensor, Tensor],
+    scale: LatentScale,
+    vocabulary: Vocabulary,
+    sentences: NDArray,
+    weights: NDArray,
+    progress: Progress = silent,
+) -> LatentSet:
+    """One family's images as a set of latents.
+
+    Args:
+        family: what they are.
+        images: with their labels.
+        autoencoder: encodes the guides.
+        latents: what :func:`latents_of` gave for the images.
+        scale: normalizes.
+        vocabulary: of the network that will be told.
+        sentences: places in the bank.
+        weights: how often each image is drawn.
+        progress: counts guides.
+    """
+    labels = images.labels
+    guide = None
+    if images.guides is not None and family.guide:
+        maps = images.guides
+        mean, _ = latents_of(
+            autoencoder,
+            lambda part: painted(maps[part], len(family.guide)),
+            len(images),
+            progress=progress,
+        )
+        guide = scale.normalized(mean.float()).half()
+    mean, deviation = latents
+    return LatentSet(
+        mean=scale.normalized(mean.float()).half(),
+        deviation=scale.spread(deviation.float()).half(),
+        categories=np.stack(
+            [vocabulary.category_codes(family.name, _known(family, one)) for one in labels]
+        ),
+        numbers=np.stack(
+            [vocabulary.number_codes(_known_numbers(family, one)) for one in labels]
+        ),
+        boxes=np.array(
+            [one.box if one.box and family.box else (np.nan,) * 4 for one in labels], np.float64
+        ),
+        sentences=sentences,
+        weights=weights,
+        guide=guide,
+    )
+
+
+def _known(family: Family, labels: ImageLabels) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in labels.categories.items()
+        if value in family.categories.get(name, ())
+    }
+
+
+def _known_numbers(family: Family, labels: ImageLabels) -> dict[str, float]:
+    taken = {one.name: one for one in family.numbers}
+    return {
+        name: min(max(value, taken[name].least), taken[name].most)
+        for name, value in labels.numbers.items()
+        if name in taken
+    }
+
+
+def joined(sets: Sequence[LatentSet]) -> LatentSet:
+    """Sets of one latent size as one; where one has no guides, its images are not guided."""
+    channels_grid = sets[0].mean.shape[1:]
+    any_guide = any(one.guide is not None for one in sets)
+    guides = [
+        one.guide if one.guide is not None else torch.zeros(len(one), *channels_grid).half()
+        for one in sets
+    ]
+    return LatentSet(
+        mean=torch.cat([one.mean for one in sets]),
+        deviation=torch.cat([one.deviation for one in sets]),
+        categories=np.concatenate([one.categories for one in sets]),
+        numbers=np.concatenate([one.numbers for one in sets]),
+        boxes=np.concatenate([one.boxes for one in sets]),
+        sentences=np.concatenate([one.sentences for one in sets]),
+        weights=np.concatenate([one.weights for one in sets]),
+        guide=torch.cat(guides) if any_guide else None,
+        guided=np.concatenate([np.full(len(one), one.guide is not None) for one in sets]),
+    )
