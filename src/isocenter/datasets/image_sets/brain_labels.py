@@ -1,8 +1,8 @@
 """MR images of the head simulated from label maps, from ``mri/synthseg_label_maps``.
 
 The heads are the label maps that SynthSeg was trained on: Billot et al., Med. Image Anal. 86,
-2023, 102789 (Apache-2.0). Anatomy is theirs, bent a little; every gray value is made by the equations of
-:mod:`isocenter.physics.mr_signal`. No such image was measured by a scanner.
+2023, 102789 (Apache-2.0). Anatomy is theirs, bent a little; every gray value is made by the
+equations of :mod:`isocenter.physics.mr_signal`. No such image was measured by a scanner.
 """
 
 from __future__ import annotations
