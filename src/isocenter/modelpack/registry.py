@@ -72,6 +72,15 @@ PARTS: dict[str, PartKind] = {
         config_file=SCHEDULER_CONFIG,
         has_weights=False,
     ),
+    "Autoencoder": PartKind(module="isocenter.networks.autoencoder", name="Autoencoder"),
+    "LatentUNet": PartKind(module="isocenter.networks.latent_unet", name="LatentUNet"),
+    "TextEncoder": PartKind(module="isocenter.networks.text_encoder", name="TextEncoder"),
+    "Process": PartKind(
+        module="isocenter.diffusion.process",
+        name="Process",
+        config_file=SCHEDULER_CONFIG,
+        has_weights=False,
+    ),
 }
 
 KINDS: dict[str, ModelKind] = {
@@ -86,6 +95,17 @@ KINDS: dict[str, ModelKind] = {
         tables=("calibration",),
         explaining_tables=("measured",),
         shipped="ct_enhance",
+    ),
+    "ImageGenerator": ModelKind(
+        module="isocenter.modelpack.generator.model",
+        name="ImageGenerator",
+        roles={
+            "autoencoder": ("Autoencoder",),
+            "denoiser": ("LatentUNet",),
+            "text": ("TextEncoder",),
+            "scheduler": ("Process",),
+        },
+        tables=("families",),
     ),
 }
 

@@ -6,9 +6,10 @@ normalized by their own measured mean and deviation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -23,12 +24,14 @@ from isocenter.core.seeds import derived_seed
 from isocenter.diffusion.guidance import Guidance, guided
 from isocenter.diffusion.process import Process
 from isocenter.diffusion.samplers import draw_noise, sample, start
+from isocenter.modelpack.folder import load_folder, save_folder
 from isocenter.modelpack.generator.attention import AttentionOfWords
 from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.names import unknown_name
 from isocenter.modelpack.generator.seams import hidden_seam
 from isocenter.modelpack.generator.told import Vocabulary, box_map, painted, vocabulary_of
 from isocenter.modelpack.generator.wish import Generated, Wish
+from isocenter.modelpack.text.bilingual import BilingualEncoder
 from isocenter.modelpack.text.encoder import TextEncoder
 from isocenter.networks.autoencoder import Autoencoder
 from isocenter.networks.latent_unet import Conditions, LatentUNet
@@ -322,6 +325,96 @@ class ImageGenerator:
         """
         noise = draw_noise(self._latent_shape(), [_generator(seed)], device=self.device)
         return self._values(noise)[0]
+
+    # on disk
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | Path | None = None,
+        *,
+        family: str = "",
+        device: str | torch.device = "cpu",
+    ) -> ImageGenerator:
+        """Load a model folder; the shipped one where absent.
+
+        Raises:
+            ModelRefused: no such model, altered, or of another kind.
+            InputRefused: the device is not there.
+            SettingRefused: it makes no images of this family.
+        """
+        loaded = load_folder(folder, kind=cls.__name__, device=str(device))
+        assert isinstance(loaded, cls)
+        return loaded.of(family) if family else loaded
+
+    def save_pretrained(
+        self, folder: str | Path, *, documents: Mapping[str, str] | None = None
+    ) -> str:
+        """Write a model folder whole or not at all; returns its digest.
+
+        Args:
+            folder: must not exist yet.
+            documents: further text files by name, such as the card ``README.md``.
+
+        Raises:
+            OutputRefused: the folder exists.
+            ModelRefused: the card does not say what a card must, or the text encoder is not ours.
+        """
+        return save_folder(self, folder, documents=documents)
+
+    def parts(self) -> dict[str, Any]:
+        """Networks and process, as the registry names their roles."""
+        if not isinstance(self.text, BilingualEncoder):
+            raise ModelRefused(
+                f"a model folder holds a text encoder of our own, this generator has "
+                f"{self.text.name}"
+            )
+        return {
+            "autoencoder": self.autoencoder,
+            "denoiser": self.denoiser,
+            "text": self.text.network,
+            "scheduler": self.process,
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """What stands in the index beside the parts."""
+        return {"scale": asdict(self.scale), "defaults": asdict(self.defaults)}
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The families, in the order in which the denoiser knows them."""
+        return {"families": {"families": [one.described() for one in self.families.values()]}}
+
+    @classmethod
+    def from_parts(
+        cls,
+        parts: Mapping[str, Any],
+        *,
+        settings: Mapping[str, Any],
+        tables: Mapping[str, Mapping[str, Any]],
+        card: dict[str, Any],
+        weights_sha256: str,
+        device: str,
+    ) -> ImageGenerator:
+        """The model that a folder describes.
+
+        Raises:
+            KeyError: a setting is missing.
+            TypeError, ValueError: parts, settings and families do not fit each other.
+        """
+        defaults = dict(settings["defaults"])
+        defaults["guidance_interval"] = tuple(defaults["guidance_interval"])
+        return cls(
+            families=[Family.from_json(one) for one in tables["families"]["families"]],
+            autoencoder=parts["autoencoder"],
+            denoiser=parts["denoiser"],
+            process=parts["scheduler"],
+            text=BilingualEncoder(parts["text"]),
+            scale=LatentScale(**settings["scale"]),
+            defaults=Defaults(**defaults),
+            card=card,
+            weights_sha256=weights_sha256,
+            device=device,
+        )
 
     # inside
 
