@@ -1,0 +1,1 @@
+"""Everything that decides the weights of generators and of what belongs to them."""

@@ -1,0 +1,1 @@
+"""What fitting generators and what belongs to them needs beyond the loop."""
