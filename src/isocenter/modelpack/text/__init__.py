@@ -1,0 +1,1 @@
+"""Sentences as conditions: encoders behind one interface."""
