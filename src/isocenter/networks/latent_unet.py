@@ -343,9 +343,7 @@ class _Told(nn.Module):
         ]
         numbers = self._numbers(conditions.numbers)
         tokens = torch.cat([torch.stack(told, dim=1), numbers], dim=1)
-        words = torch.where(
-            conditions.spoken[..., None], self.word(conditions.words), self.no_word
-        )
+        words = torch.where(conditions.spoken[..., None], self.word(conditions.words), self.no_word)
         has_text = conditions.spoken.any(dim=1)[:, None]
         meaning = torch.where(has_text, self.meaning(conditions.meaning), self.no_meaning)
         vector = self.vector(tokens.sum(dim=1) + meaning)

@@ -252,9 +252,7 @@ def drawn_meaning(rng: np.random.Generator) -> Meaning:
         told["finding"] = str(rng.choice((*TUMORS, "tumor")))
         told |= {name: str(rng.choice(VALUES[name])) for name in (*PLACE, "signal")}
     extent_mm = int(rng.integers(3, MOST_MM + 1)) if family == "brain_t1c" else 0
-    meaning = Meaning(
-        **told, size=size_of(extent_mm) if extent_mm else "", size_mm=extent_mm
-    )
+    meaning = Meaning(**told, size=size_of(extent_mm) if extent_mm else "", size_mm=extent_mm)
     others = _could_be_absent(family, meaning.finding)
     return part_of(replace(meaning, absent=others), rng, keep=float(rng.uniform(0.25, 0.9)))
 

@@ -65,7 +65,10 @@ class AttentionOfWords:
         before = self._denoiser.num_tokens_before_words()
         own = self._total[place]
         share = torch.stack(
-            [own[[before + position for position in positions]].sum(dim=0) for _, positions in words]
+            [
+                own[[before + position for position in positions]].sum(dim=0)
+                for _, positions in words
+            ]
         )
         share = share / share.mean(dim=(1, 2), keepdim=True).clamp_min(1e-12)
         apart = (share - share.mean(dim=0)).clamp_min(0) if len(words) > 1 else share

@@ -242,7 +242,9 @@ class ImageGenerator:
                     values=values[place],
                     wish=wish,
                     seed=seed,
-                    words={} if watched is None else watched.maps(place, words, values[place].shape),
+                    words={}
+                    if watched is None
+                    else watched.maps(place, words, values[place].shape),
                 )
 
     def edit(
@@ -551,7 +553,9 @@ class ImageGenerator:
     def _drawing(self, steps: int | None, guidance: float | None, sampler: str) -> _Drawing:
         steps = self.defaults.steps if steps is None else steps
         guidance = self.defaults.guidance if guidance is None else guidance
-        if not (isinstance(steps, int) and not isinstance(steps, bool) and 1 <= steps <= MOST_STEPS):
+        if not (
+            isinstance(steps, int) and not isinstance(steps, bool) and 1 <= steps <= MOST_STEPS
+        ):
             raise SettingRefused(f"steps must be whole and within 1..{MOST_STEPS}, got {steps!r}")
         if not 0 <= guidance <= MOST_GUIDANCE:
             raise SettingRefused(f"guidance is from 0 to {MOST_GUIDANCE:g}, got {guidance!r}")

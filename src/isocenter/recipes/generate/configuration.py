@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from isocenter.core.checks import check_least, check_positive
 from isocenter.diffusion.process import Process
@@ -22,6 +22,7 @@ class AutoencoderRecipe:
     Attributes:
         channels, blocks, latent_channels: of the network; three levels give f8, two give f4.
         crop: rows and columns of the pieces of images that it sees.
+        shares: how often each family is drawn, in the order of the recipe's families.
         losses: what is asked of it.
         loop: of the fit.
     """
@@ -30,10 +31,11 @@ class AutoencoderRecipe:
     blocks: int = 1
     latent_channels: int = 8
     crop: int = 128
+    shares: tuple[float, ...] = (0.4, 0.25, 0.2, 0.15)
     losses: AutoencoderLosses = field(default_factory=AutoencoderLosses)
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=4_000, batch_size=24, learning_rate=1e-3, warm_up_steps=100, patience=1_000
+            steps=3_000, batch_size=24, learning_rate=1e-3, warm_up_steps=100, patience=1_000
         )
     )
 
@@ -109,12 +111,13 @@ class GenerateRecipe:
     validation_cases: int = 256
 
     def __post_init__(self) -> None:
-        if not self.families or len(self.families) != len(self.shares):
-            raise ValueError(
-                f"one share a family is needed, got {len(self.shares)} for {len(self.families)}"
-            )
-        if min(self.shares) <= 0:
-            raise ValueError(f"shares are above 0, got {self.shares}")
+        for shares in (self.shares, self.autoencoder.shares):
+            if not self.families or len(self.families) != len(shares):
+                raise ValueError(
+                    f"one share a family is needed, got {len(shares)} for {len(self.families)}"
+                )
+            if min(shares) <= 0:
+                raise ValueError(f"shares are above 0, got {shares}")
         for name in ("simulated", "validation_cases"):
             check_positive(name, getattr(self, name))
 
@@ -122,11 +125,19 @@ class GenerateRecipe:
         """How often a family is drawn within its size."""
         return self.shares[self.families.index(family)]
 
+    def autoencoder_shares(self) -> dict[str, float]:
+        """How often the autoencoder sees each family."""
+        return dict(zip(self.families, self.autoencoder.shares, strict=True))
+
 
 def generators(families: Sequence[str] = ()) -> GenerateRecipe:
     """The recipe of the shipped generators, or of some of its families."""
     whole = GenerateRecipe()
     chosen = tuple(families) or whole.families
-    return GenerateRecipe(
-        families=chosen, shares=tuple(whole.share_of(family) for family in chosen)
+    seen = whole.autoencoder_shares()
+    return replace(
+        whole,
+        families=chosen,
+        shares=tuple(whole.share_of(family) for family in chosen),
+        autoencoder=replace(whole.autoencoder, shares=tuple(seen[family] for family in chosen)),
     )

@@ -71,7 +71,9 @@ def build_autoencoder(recipe: AutoencoderRecipe) -> Autoencoder:
     )
 
 
-def build_denoiser(recipe: GenerateRecipe, vocabulary: Vocabulary, *, text_width: int) -> LatentUNet:
+def build_denoiser(
+    recipe: GenerateRecipe, vocabulary: Vocabulary, *, text_width: int
+) -> LatentUNet:
     """The denoiser as the recipe has it."""
     own = recipe.denoiser
     return LatentUNet(
@@ -104,7 +106,7 @@ def fit_autoencoder(
     def pieces(start: int) -> ImagePieces:
         return ImagePieces(
             train,
-            shares={name: recipe.share_of(name) for name in train},
+            shares=recipe.autoencoder_shares(),
             crop=own.crop,
             losses=own.losses,
             seed=recipe.seed,

@@ -93,9 +93,7 @@ def train(
         trainer.resume()
 
     def pairs(first: int) -> SentencePairs:
-        return SentencePairs(
-            words, most_tokens=recipe.most_tokens, seed=recipe.seed, first=first
-        )
+        return SentencePairs(words, most_tokens=recipe.most_tokens, seed=recipe.seed, first=first)
 
     judged = SentencePairs(
         words,

@@ -115,9 +115,7 @@ class ImagePieces(Dataset):
         return {"image": torch.from_numpy(np.ascontiguousarray(piece, np.float32))[None]}
 
 
-def autoencoder_learner(
-    network: Autoencoder, *, losses: AutoencoderLosses, seed: int
-) -> Learner:
+def autoencoder_learner(network: Autoencoder, *, losses: AutoencoderLosses, seed: int) -> Learner:
     """Error on every scale and the divergence of the latents; judged by its PSNR in dB."""
 
     def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
@@ -149,6 +147,4 @@ def autoencoder_learner(
         gray: NDArray = ((whole + 1) * 127.5).round().byte().cpu().numpy()
         return gray
 
-    return Learner(
-        name="autoencoder", network=network, loss=loss, merit=merit, picture=picture
-    )
+    return Learner(name="autoencoder", network=network, loss=loss, merit=merit, picture=picture)

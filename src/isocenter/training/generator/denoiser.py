@@ -17,7 +17,6 @@ from isocenter.training.learner import Batch, Learner
 from isocenter.training.processes import drawn_for_share
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class NoiseSettings:
     """Which noise a denoiser is trained at.

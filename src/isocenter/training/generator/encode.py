@@ -164,9 +164,7 @@ def latent_set(
         categories=np.stack(
             [vocabulary.category_codes(family.name, _known(family, one)) for one in labels]
         ),
-        numbers=np.stack(
-            [vocabulary.number_codes(_known_numbers(family, one)) for one in labels]
-        ),
+        numbers=np.stack([vocabulary.number_codes(_known_numbers(family, one)) for one in labels]),
         boxes=np.array(
             [one.box if one.box and family.box else (np.nan,) * 4 for one in labels], np.float64
         ),
