@@ -35,7 +35,12 @@ class AutoencoderRecipe:
     losses: AutoencoderLosses = field(default_factory=AutoencoderLosses)
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=3_000, batch_size=24, learning_rate=1e-3, warm_up_steps=100, patience=1_000
+            steps=2_600,
+            batch_size=24,
+            learning_rate=1e-3,
+            warm_up_steps=100,
+            average_decay=0.995,
+            patience=1_000,
         )
     )
 
