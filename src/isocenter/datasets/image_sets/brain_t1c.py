@@ -1,20 +1,22 @@
 """Contrast-enhanced T1 slices of brain tumors, from ``mri/t1c_tumors_256``.
 
-Cheng, "brain tumor dataset", figshare 2017, doi:10.6084/m9.figshare.1512427 (CC BY 4.0). Patients
-are not named; neighboring file numbers share one, so images are shared out in blocks of file
-numbers and those between two blocks are dropped. The plane is not labeled by the source either;
-ours stand in ``brain_t1c_planes.csv`` beside this module (see docs/image_sets.md).
+Cheng, "brain tumor dataset", figshare 2017, doi:10.6084/m9.figshare.1512427 (CC BY 4.0). Neither
+patients nor planes are named by the source. The files come in five stretches; each holds all axial
+slices of its patients, then all coronal and then all sagittal ones, the patients in about the same
+order each time. So a part takes the same share of each run of one plane, and what lies between two
+parts is dropped. Our planes stand in ``brain_t1c_planes.csv`` beside this module; how both were
+found and checked stands in docs/image_sets.md.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 from isocenter.core.errors import UnreadableInput
 from isocenter.datasets.image_sets.image_set import DROPPED, Box, ImageLabels, ImageSet
@@ -31,93 +33,160 @@ _CLASSES = {"meningioma": "meningioma", "glioma": "glioma", "pituitary": "pituit
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlockRule:
-    """Parts of images whose patients are known by their neighborhood alone.
+class Stretch:
+    """Files of the same patients, once a plane.
 
     Attributes:
-        ends: first file numbers of the stretches, each split on its own; the last one is the end.
-        shares: of the files of a stretch, in this order.
-        gap: files dropped between two parts; more than one patient has.
-
-    The stretches are split forwards and backwards in turn, so that where two of them meet there is
-    one part on both sides and nothing to drop.
+        name: of the stretch.
+        runs: first and last file number of each run of one plane.
+        parts: in the order of the patients, each with the share of a run at which it ends.
+        num_blocks: into how many blocks of about a patient's images the patients are counted.
     """
 
-    ends: tuple[int, ...] = (1, 715, 918, 1841, 10_000)
-    shares: tuple[tuple[str, float], ...] = (
-        (TEST, 0.20),
-        (CALIBRATION, 0.06),
-        (VALIDATION, 0.06),
-        (TRAIN, 0.68),
-    )
-    whole: tuple[int, ...] = (715,)
-    gap: int = 20
+    name: str
+    runs: tuple[tuple[int, int], ...]
+    parts: tuple[tuple[str, float], ...]
+    num_blocks: int
 
-    def parts(self, numbers: Sequence[int]) -> dict[int, str]:
-        """The part of each file number."""
-        part_of: dict[int, str] = {}
-        forwards = True
-        for first, end in pairwise(self.ends):
-            own = sorted(number for number in numbers if first <= number < end)
-            if first in self.whole:
-                part_of.update(dict.fromkeys(own, TRAIN))
-                continue
-            parts = self._stretch(len(own))
-            part_of.update(zip(own, parts if forwards else parts[::-1], strict=True))
-            forwards = not forwards
-        return part_of
+    def share(self, number: int) -> float | None:
+        """How far into its run a file is, from 0 up to 1; None where it is in no run."""
+        for first, last in self.runs:
+            if first <= number <= last:
+                return (number - first + 0.5) / (last - first + 1)
+        return None
 
-    def _stretch(self, count: int) -> list[str]:
-        kept = max(0, count - self.gap * (len(self.shares) - 1))
-        parts: list[str] = []
-        taken = 0.0
-        done = 0
-        for part, share in self.shares:
-            taken += share
-            upto = round(kept * taken)
-            parts += [part] * (upto - done) + [DROPPED] * self.gap
-            done = upto
-        return parts[:count]
+    def part_at(self, share: float) -> str:
+        """The part of the patients at a share of the way."""
+        return next(part for part, end in self.parts if share < end)
 
 
-def read_brain_t1c(data: Path, *, rule: BlockRule | None = None) -> ImageSet:
+# Runs of one plane are aligned within some 4 % of their length where it could be seen; what is
+# dropped between two parts is twice that. The two stretches that are trained on as a whole share
+# no patient with the others.
+STRETCHES = (
+    Stretch(
+        name="meningioma",
+        runs=((1, 210), (211, 441), (442, 708)),
+        parts=(
+            (TEST, 0.14),
+            (DROPPED, 0.22),
+            (TRAIN, 0.74),
+            (DROPPED, 0.81),
+            (VALIDATION, 0.87),
+            (DROPPED, 0.94),
+            (CALIBRATION, 1.0),
+        ),
+        num_blocks=50,
+    ),
+    Stretch(
+        name="glioma 1",
+        runs=((715, 746), (747, 817), (818, 917)),
+        parts=(
+            (TEST, 0.58),
+            (DROPPED, 0.66),
+            (CALIBRATION, 0.79),
+            (DROPPED, 0.87),
+            (VALIDATION, 1.0),
+        ),
+        num_blocks=17,
+    ),
+    Stretch(
+        name="pituitary 1",
+        runs=((922, 1033), (1034, 1165), (1166, 1282)),
+        parts=(
+            (TEST, 0.50),
+            (DROPPED, 0.58),
+            (CALIBRATION, 0.70),
+            (DROPPED, 0.78),
+            (VALIDATION, 0.90),
+            (DROPPED, 1.0),
+        ),
+        num_blocks=30,
+    ),
+    Stretch(
+        name="pituitary 2",
+        runs=((1283, 1363), (1481, 1639), (1640, 1840)),
+        parts=((TRAIN, 1.0),),
+        num_blocks=37,
+    ),
+    Stretch(
+        name="glioma 2",
+        runs=((1841, 2241), (2242, 2730), (2731, 3062)),
+        parts=((TRAIN, 1.0),),
+        num_blocks=88,
+    ),
+)
+# Files away from the stretch of their patient, by the stretch whose start they belong to; "" where
+# it cannot be told.
+_ASTRAY: Mapping[int, str] = MappingProxyType(
+    {59: "", 3030: "", 3063: "", 3064: ""}
+    | dict.fromkeys((209, 210), "glioma 1")
+    | dict.fromkeys((*range(709, 715), *range(918, 922)), "pituitary 1")
+)
+
+
+def place_of(number: int) -> tuple[str, str]:
+    """Part of a file, and the block that stands for its patient, who is not named.
+
+    A block is about as many images as a patient has, of all planes together; two blocks beside each
+    other may share one.
+    """
+    stretch, share = _stretch_of(number)
+    if stretch is None:
+        return DROPPED, "unknown"
+    block = int(share * stretch.num_blocks)
+    return stretch.part_at(share), f"{stretch.name}, block {block + 1}"
+
+
+def _stretch_of(number: int) -> tuple[Stretch | None, float]:
+    if number in _ASTRAY:
+        named = [one for one in STRETCHES if one.name == _ASTRAY[number]]
+        return (named[0], 0.0) if named else (None, 0.0)
+    for stretch in STRETCHES:
+        if (share := stretch.share(number)) is not None:
+            return stretch, share
+    return None, 0.0
+
+
+def read_brain_t1c(data: Path) -> ImageSet:
     """The whole set, 8-bit gray.
 
     Args:
         data: folder that holds ``mri/t1c_tumors_256.zip`` and its table.
-        rule: of the split.
 
     Raises:
         UnreadableInput: a file is missing or damaged.
     """
     rows = read_table(data / TABLE, ("file", "label", *_BOX))
-    names = [row["file"] for row in rows]
-    stored = read_packed_images(data / IMAGES, names, size=SIZE)
-    numbers = [_number(name) for name in names]
-    part_of = (rule or BlockRule()).parts(numbers)
-    labels = [
-        _labels(row, number, part_of[number]) for row, number in zip(rows, numbers, strict=True)
-    ]
-    return ImageSet(family=FAMILY, stored=stored, labels=tuple(labels))
+    stored = read_packed_images(data / IMAGES, [row["file"] for row in rows], size=SIZE)
+    return ImageSet(family=FAMILY, stored=stored, labels=tuple(_labels(row) for row in rows))
 
 
-def _labels(row: Mapping[str, str], number: int, part: str) -> ImageLabels:
+def _labels(row: Mapping[str, str]) -> ImageLabels:
+    number = _number(row["file"])
+    part, block = place_of(number)
     categories = {"class": _class(row["label"])}
     if plane := plane_of(number):
         categories["plane"] = plane
+    box = _box(row)
+    return ImageLabels(
+        file=row["file"],
+        patient=block,
+        part=part,
+        categories=categories,
+        numbers={"tumor_box_share": round(box[2] * box[3], 4)},
+        box=box,
+    )
+
+
+def _box(row: Mapping[str, str]) -> Box:
     try:
         x, y, width, height = (float(row[name]) for name in _BOX)
     except ValueError as error:
-        raise UnreadableInput(f"{TABLE.name}: the box of {row['file']} is no number") from error
-    box: Box = (x, y, width, height)
-    return ImageLabels(
-        file=row["file"],
-        patient=f"part {part}",
-        part=part,
-        categories=categories,
-        numbers={"tumor_box_share": round(width * height, 4)},
-        box=box,
-    )
+        raise UnreadableInput(
+            f"{TABLE.name} holds a box that is no four numbers; is it another set?"
+        ) from error
+    return x, y, width, height
 
 
 def _class(label: str) -> str:

@@ -18,7 +18,7 @@ from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
 from isocenter.datasets.index import INDEX, TRAIN
 
 # Raise it when a loader or the simulation changes what it returns.
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +99,7 @@ def _fingerprint(data: Path, source: _Source) -> str:
     for path in _files_of(data, source):
         about = path.stat()
         told.update(f"{path.relative_to(data)}/{about.st_size}/{about.st_mtime_ns}".encode())
-    for module in ("brain_t1c_planes.csv",):
-        told.update((Path(__file__).parent / module).read_bytes())
+    told.update((Path(__file__).parent / brain_t1c.PLANES).read_bytes())
     return told.hexdigest()[:16]
 
 
