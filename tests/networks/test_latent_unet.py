@@ -119,9 +119,7 @@ def test_joined_conditions_are_those_of_each() -> None:
     assert torch.equal(whole.changed(lambda tensor: tensor[1:]).box, two.box)
 
 
-def test_attention_is_watched_and_adds_up_to_one(
-    network: LatentUNet, state: torch.Tensor
-) -> None:
+def test_attention_is_watched_and_adds_up_to_one(network: LatentUNet, state: torch.Tensor) -> None:
     plain = answer(network, state, conditions())
     with network.watching_attention() as found:
         watched = answer(network, state, conditions())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -19,16 +20,24 @@ class Recipe(StrEnum):
     """The complete training runs of ``isocenter.recipes``."""
 
     CT_ENHANCE = "ct_enhance"
+    GENERATORS = "generators"
+
+
+# Each has recipe_for(data) and train(recipe, data, output, resume=, device=, progress=).
+_MODULES = {
+    Recipe.CT_ENHANCE: "isocenter.recipes.ct_enhance.recipe",
+    Recipe.GENERATORS: "isocenter.recipes.generate.recipe",
+}
 
 
 def train(
-    recipe: Annotated[Recipe, typer.Argument(metavar="RECIPE", help="Such as ct_enhance.")],
+    recipe: Annotated[Recipe, typer.Argument(metavar="RECIPE", help="ct_enhance or generators.")],
     data: Annotated[
         Path,
         typer.Option(
             "--data",
             metavar="FOLDER",
-            help="Folder of DICOM scans, or one that holds ct/index.json and ct/train.",
+            help="Folder of DICOM scans; for generators one with images and labels.csv.",
         ),
     ],
     output: Annotated[
@@ -55,18 +64,17 @@ def train(
 ) -> Answer:
     """Train a model: a complete, reproducible run, split by patient."""
     try:
-        from isocenter.recipes.ct_enhance import recipe as ct_enhance
+        chosen = import_module(_MODULES[recipe])
     except ModuleNotFoundError as error:
         raise InputRefused(
             f"training needs {error.name}, which is not installed; install the extra `train`, "
-            "such as by `pip install -e '.[train]'`"
+            "such as by `pip install -e '.[train,generate]'`"
         ) from error
 
     from isocenter.core.settings import assignments_of, read_settings_file, with_settings
     from isocenter.modelpack.folder import verify
     from isocenter.training.processes import is_main_process
 
-    chosen = {Recipe.CT_ENHANCE: ct_enhance}[recipe]
     named = (read_settings_file(settings) if settings else {}) | assignments_of(assignments or [])
     configuration = with_settings(chosen.recipe_for(data), named)
     folder = chosen.train(configuration, data, output, resume=resume, device=device, progress=tell)

@@ -21,7 +21,9 @@ def drawn(generator: ImageGenerator, wish: Wish, seed: int = 1, **options: objec
     return next(iter(generator.generate([wish], [seed], **options))).values  # type: ignore[arg-type]
 
 
-WISH = Wish(categories={"class": "round"}, numbers={"age": 30}, box=(0.4, 0.5, 0.3, 0.2), text="圆形")
+WISH = Wish(
+    categories={"class": "round"}, numbers={"age": 30}, box=(0.4, 0.5, 0.3, 0.2), text="圆形"
+)
 
 
 def test_the_same_wish_and_seed_give_the_same_pixels(generator: ImageGenerator) -> None:

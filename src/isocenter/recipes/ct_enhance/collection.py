@@ -18,9 +18,9 @@ from isocenter.datasets.own_scans import read_own_scans
 from isocenter.datasets.splits import PARTS, TRAIN, VALIDATION, check_parts
 from isocenter.recipes.ct_enhance.configuration import CtEnhanceRecipe
 from isocenter.recipes.ct_enhance.stages import Parts
+from isocenter.recipes.run_folder import RUN
 from isocenter.training.processes import is_main_process, wait_for_all
 
-RUN = "run.json"
 INDEX, KEY = "index.json", "patients.key"
 
 

@@ -15,6 +15,7 @@ from isocenter.core.progress import Say, say_nothing
 from isocenter.core.seeds import derived_seed
 from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
 from isocenter.datasets.sentences.grammar import sentence
+from isocenter.datasets.sentences.meaning import FAMILIES as SPOKEN_OF
 from isocenter.datasets.sentences.meaning import meaning_of, part_of
 from isocenter.datasets.splits import TRAIN, VALIDATION
 from isocenter.modelpack.generator.family import Family
@@ -191,7 +192,12 @@ def encode(
 
 
 def sentence_about(family: Family, labels: ImageLabels, rng: np.random.Generator) -> str:
-    """A sentence, in English or Chinese, that says some of what is known of an image."""
+    """A sentence, in English or Chinese, that says some of what is known of an image.
+
+    Of a family that the grammar does not know it is the text that came with the image.
+    """
+    if family.name not in SPOKEN_OF:
+        return labels.text
     extent_mm = (family.columns * (family.pixel_mm or 0), family.rows * (family.pixel_mm or 0))
     meaning = meaning_of(
         family.name,

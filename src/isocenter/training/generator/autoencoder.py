@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from isocenter.core.checks import check_least, check_positive
+from isocenter.core.checks import check_least, check_positive, check_share
 from isocenter.core.seeds import derived_seed
 from isocenter.datasets.image_sets.image_set import ImageSet
+from isocenter.modelpack.generator.told import painted
 from isocenter.networks.autoencoder import Autoencoder, LatentDistribution
 from isocenter.training.learner import Batch, Learner
 from isocenter.training.processes import drawn_for_share
@@ -32,6 +33,8 @@ class AutoencoderLosses:
         halved: share of the steps at which latents of half the size must give images of half the
             size, which keeps latents smooth enough for a denoiser to learn.
         gamma: largest factor by which the gamma of gray images is changed, up or down.
+        guides: share of the pieces of a family with label maps that show the map, painted, as
+            guides reach the denoiser through this autoencoder too.
 
     Source of ``halved``: Kouzelis et al., ICML 2025 (equivariance of latents to scale).
     """
@@ -39,11 +42,12 @@ class AutoencoderLosses:
     divergence: float = 1e-3
     halved: float = 0.25
     gamma: float = 1.25
+    guides: float = 0.2
 
     def __post_init__(self) -> None:
         check_least("divergence", self.divergence, 0)
-        if not 0 <= self.halved <= 1:
-            raise ValueError(f"halved is a share from 0 to 1, got {self.halved!r}")
+        for name in ("halved", "guides"):
+            check_share(name, getattr(self, name))
         check_least("gamma", self.gamma, 1)
 
 
@@ -68,7 +72,7 @@ class ImagePieces(Dataset):
         sets: images by family, of the part to train on.
         shares: how often each family is drawn.
         crop: rows and columns of a piece.
-        losses: says how gray values are varied; HU never are.
+        losses: says how gray values are varied; HU never are. And how often a guide is shown.
         seed: of the draws.
         length: number of the last item, exclusive.
         start: number of the first item.
@@ -93,7 +97,7 @@ class ImagePieces(Dataset):
         ends = np.cumsum([shares[name] for name in sets])
         self._ends = ends / ends[-1]
         self._crop = crop
-        self._gamma = losses.gamma
+        self._losses = losses
         self._seed = seed
         self._length = length
         self._start = start
@@ -108,10 +112,14 @@ class ImagePieces(Dataset):
         images = self._sets[int(np.searchsorted(self._ends, rng.random(), side="right"))]
         number = int(rng.integers(len(images)))
         top, left = (int(rng.integers(0, extent - self._crop + 1)) for extent in images.size)
-        piece = images.values(number)[top : top + self._crop, left : left + self._crop]
-        if images.low == 0 and self._gamma > 1:
-            bend = self._gamma ** rng.uniform(-1, 1)
-            piece = 2 * ((piece + 1) / 2) ** bend - 1
+        place = (slice(top, top + self._crop), slice(left, left + self._crop))
+        if images.guides is not None and rng.random() < self._losses.guides:
+            piece = painted(images.guides[number][place], len(images.guide_names))
+        else:
+            piece = images.values(number)[place]
+            if images.low == 0:
+                bend = self._losses.gamma ** rng.uniform(-1, 1)
+                piece = 2 * ((piece + 1) / 2) ** bend - 1
         return {"image": torch.from_numpy(np.ascontiguousarray(piece, np.float32))[None]}
 
 

@@ -17,11 +17,11 @@ from isocenter.modelpack.generator.model import LatentScale
 from isocenter.modelpack.generator.told import Vocabulary, painted
 from isocenter.modelpack.text.encoder import TextEncoder
 from isocenter.networks.autoencoder import Autoencoder
-from isocenter.training.generator.latent_cases import LatentSet, SentenceBank
+from isocenter.training.generator.latent_cases import NO_SENTENCE, LatentSet, SentenceBank
 
 _AT_ONCE = 8
 SentencesOf = Callable[[Family, ImageLabels, np.random.Generator], str]
-"""Draws a sentence that says some of what is known of an image."""
+"""Draws a sentence that says some of what is known of an image, "" where nothing can be said."""
 
 
 @torch.inference_mode()
@@ -85,20 +85,16 @@ def bank_of(
         sentence that is drawn twice is kept once.
     """
     place_of: dict[str, int] = {}
+
+    def place(name: str, labels: ImageLabels, number: int, which: int) -> int:
+        rng = generator_for(seed, "sentence", name, number, which)
+        said = sentence_of(families[name], labels, rng)
+        return place_of.setdefault(said, len(place_of)) if said else NO_SENTENCE
+
     places = {
         name: np.array(
             [
-                [
-                    place_of.setdefault(
-                        sentence_of(
-                            families[name],
-                            labels,
-                            generator_for(seed, "sentence", name, number, which),
-                        ),
-                        len(place_of),
-                    )
-                    for which in range(each)
-                ]
+                [place(name, labels, number, which) for which in range(each)]
                 for number, labels in enumerate(images.labels)
             ],
             np.int64,

@@ -1,0 +1,128 @@
+"""What a generator says of itself, to people and to programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isocenter.recipes.generate.collection import Collection
+from isocenter.recipes.generate.configuration import GenerateRecipe
+
+INTENDED_USE = (
+    "Research and teaching: drawing new medical images of patients who do not exist, to train and "
+    "test programs with and to show what a finding may look like."
+)
+NOT_FOR = (
+    "Diagnosis, treatment or any statement about a patient.",
+    "Passing as images of a patient: what it draws is marked, and the marks must stay.",
+    "Judging how well a program works on patients; only images of patients can.",
+)
+LIMITS = (
+    "Trained on few patients of a few public collections; what those do not show, it cannot draw.",
+    "Single slices: neighbors drawn apart do not make a volume.",
+    "What it is told it obeys often, not always; benchmarks/generate measures how often.",
+    "Small structures, such as vessels and fissures, may be blurred, doubled or lead nowhere.",
+    "Words are understood only as the grammar of its training says them, and only what its "
+    "training images are labeled with acts.",
+)
+SOURCES = {
+    "brain_t1c": (
+        "Cheng J. Brain tumor dataset. figshare 2017. doi:10.6084/m9.figshare.1512427. CC BY 4.0."
+    ),
+    "chest_radiograph": (
+        "Kermany D, Zhang K, Goldbaum M. Labeled optical coherence tomography and chest X-ray "
+        "images. Mendeley Data 2018. doi:10.17632/rscbjbr9sj. CC BY 4.0. And NIH ChestX-ray: Wang "
+        "X et al., CVPR 2017; no restriction on use."
+    ),
+    "chest_ct": (
+        "Public collections of The Cancer Imaging Archive and others, all free for any use with "
+        "citation; ct/index.json names each."
+    ),
+    "brain_labels": (
+        "Label maps of SynthSeg: Billot B et al., Med. Image Anal. 86:102789, 2023. Apache-2.0. "
+        "All gray values are simulated."
+    ),
+}
+LICENCE = "Apache-2.0"
+NOT_STATED = "not stated"
+OWN_DATA = "Images of the user's own; who may use them and what is made of them is not stated here."
+
+
+def facts(recipe: GenerateRecipe, collection: Collection, *, commit: str) -> dict[str, Any]:
+    """The card for programs, ready for JSON."""
+    own = collection.is_own
+    return {
+        "name": recipe.name,
+        "version": recipe.version,
+        "intended_use": INTENDED_USE,
+        "not_for": list(NOT_FOR),
+        "limits": list(LIMITS),
+        "method": (
+            "A latent diffusion model: an autoencoder folds images by "
+            f"{2 ** len(recipe.autoencoder.channels)} along each side into "
+            f"{recipe.autoencoder.latent_channels} channels; a U-Net, told by categories, numbers, "
+            "words, box and guide image, follows a flow from noise to latents."
+        ),
+        "families": [one.name for one in collection.families],
+        "data": OWN_DATA if own else [SOURCES[name] for name in collection.sets],
+        "images_and_patients": {
+            name: {part: list(pair) for part, pair in parts.items()}
+            for name, parts in collection.counts().items()
+        },
+        "seed": recipe.seed,
+        "commit": commit,
+        "licence": NOT_STATED if own else LICENCE,
+    }
+
+
+def readme(card: dict[str, Any], recipe: GenerateRecipe, *, history: str = "") -> str:
+    """The card for people, in Markdown; measured figures are put between its markers."""
+    data = card["data"] if isinstance(card["data"], list) else [card["data"]]
+    lines = [
+        "---",
+        f"license: {'apache-2.0' if card['licence'] == LICENCE else 'other'}",
+        "tags: [medical-imaging, synthetic-data, research-only]",
+        "---",
+        "",
+        f"# {card['name']} {card['version']}",
+        "",
+        card["intended_use"],
+        "",
+        card["method"],
+        "",
+        "**Not for:**",
+        "",
+        *(f"- {one}" for one in card["not_for"]),
+        "",
+        "**Known limits:**",
+        "",
+        *(f"- {one}" for one in card["limits"]),
+        "",
+        "## Figures",
+        "",
+        "<!-- generate table: begin -->",
+        "<!-- generate table: end -->",
+        "",
+        "## Data",
+        "",
+        "Split by patient. Images (patients) by part:",
+        "",
+        *(
+            f"- {name}: "
+            + ", ".join(
+                f"{part} {images} ({patients})" for part, (images, patients) in said.items()
+            )
+            for name, said in card["images_and_patients"].items()
+        ),
+        "",
+        *(f"- {one}" for one in data),
+        "",
+        "## Recipe",
+        "",
+        f"`isocenter train generators --data FOLDER --output FOLDER`, seed {card['seed']}, "
+        f"{recipe.autoencoder.loop.steps:,} steps of the autoencoder and "
+        f"{recipe.denoiser.loop.steps:,} of the denoiser, code at {card['commit']}; the resolved "
+        f"configuration is in `training.json`. Licence of the weights: {card['licence']}.",
+        *(["", history] if history else []),
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,130 @@
+"""The run that makes the shipped generators, complete: from images to a model folder.
+
+The text encoder learns from sentences alone. The autoencoder learns the images of all families,
+which are then encoded once; the denoiser learns their latents, told what is known of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from accelerate import PartialState
+
+from isocenter.core.device import resolve_device
+from isocenter.core.progress import Say, say_nothing
+from isocenter.modelpack.text.bilingual import BilingualEncoder
+from isocenter.recipes.generate import text_encoder
+from isocenter.recipes.generate.collection import OWN, Collection, gather, is_own_folder
+from isocenter.recipes.generate.configuration import GenerateRecipe, generators
+from isocenter.recipes.generate.pack import pack
+from isocenter.recipes.generate.pictures import sheet_of
+from isocenter.recipes.generate.stages import encode, fit_autoencoder, fit_denoiser
+from isocenter.recipes.run_folder import begin_run, check_output
+from isocenter.training.processes import is_main_process, wait_for_all
+
+MODEL, TEXT = "model", "text"
+
+
+def recipe_for(data: Path) -> GenerateRecipe:
+    """The recipe that fits a data folder: of the shipped generators, or of one's own images."""
+    whole = generators()
+    if not is_own_folder(data):
+        return whole
+    return replace(
+        whole,
+        name="own-generator",
+        families=(OWN,),
+        shares=(1.0,),
+        autoencoder=replace(whole.autoencoder, shares=(1.0,)),
+    )
+
+
+def train(
+    recipe: GenerateRecipe,
+    data: Path,
+    output: Path,
+    *,
+    resume: bool = False,
+    device: str = "cpu",
+    progress: Say | None = None,
+) -> Path:
+    """Fit text encoder, autoencoder and denoiser, and pack them.
+
+    Several processes, such as ``accelerate launch`` starts, share the work; one writes.
+
+    Args:
+        recipe: as :func:`recipe_for` gives it, or a variant.
+        data: folder that holds ``mri``, ``cxr`` and ``ct``, or ``images`` and ``labels.csv``.
+        output: keeps checkpoints, losses and pictures of each part; ``model`` is the result.
+        resume: go on from the last checkpoints.
+        device: "cpu", "cuda" or "auto".
+        progress: is told what happens, a line at a time, by the main process.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        InputRefused: the images are unsuitable or of too few patients, or not those of the run to
+            go on with.
+        OutputRefused: the output folder holds a run already.
+    """
+    device = resolve_device(device)
+    PartialState(cpu=device == "cpu")  # joins the processes, if there are several
+    say = progress if progress is not None and is_main_process() else say_nothing
+    say(f"training {recipe.name} {recipe.version} into the output folder; reading images first")
+    check_output(output, resume=resume)
+    collection = gather(recipe, data, output, say=say)
+    _tell(collection, say)
+    begin_run(output, recipe, data=collection.digest())
+    text = fitted_text(output, resume=resume, say=say)
+    autoencoder = fit_autoencoder(
+        recipe, collection.sets, output, resume=resume, device=device, say=say
+    )
+    encoded = encode(
+        recipe, collection.families, collection.sets, autoencoder, text, output, say=say
+    )
+    denoiser = fit_denoiser(
+        recipe,
+        encoded,
+        output,
+        text_width=text.width,
+        resume=resume,
+        picture=sheet_of(recipe, collection, autoencoder, text, encoded.scale),
+        device=device,
+        say=say,
+    )
+    folder = output / MODEL
+    if is_main_process():
+        pack(
+            recipe,
+            collection,
+            autoencoder=autoencoder.cpu(),
+            denoiser=denoiser,
+            text=text,
+            scale=encoded.scale,
+            folder=folder,
+        )
+    wait_for_all()
+    return folder
+
+
+def fitted_text(output: Path, *, resume: bool, say: Say = say_nothing) -> BilingualEncoder:
+    """The text encoder of this run, fitted where it is not there yet."""
+    folder = output / TEXT / text_encoder.MODEL
+    if not folder.is_dir():
+        text_encoder.train(text_encoder.text_encoder(), output / TEXT, resume=resume, say=say)
+    wait_for_all()
+    return BilingualEncoder.from_folder(folder)
+
+
+def _tell(collection: Collection, say: Say) -> None:
+    for name, parts in collection.counts().items():
+        listed = ", ".join(
+            f"{images} of {patients} patients to {part}"
+            for part, (images, patients) in parts.items()
+        )
+        say(f"{name}: {listed}")
+
+
+__all__ = ["GenerateRecipe", "recipe_for", "train"]

@@ -1,0 +1,229 @@
+"""Autoencoder and denoiser learn, and what each piece of their data is."""
+
+import numpy as np
+import pytest
+import torch
+
+from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
+from isocenter.diffusion.process import Process
+from isocenter.modelpack.generator.told import vocabulary_of
+from isocenter.networks.autoencoder import Autoencoder
+from isocenter.training.generator.autoencoder import (
+    AutoencoderLosses,
+    ImagePieces,
+    autoencoder_learner,
+    pyramid_error,
+)
+from isocenter.training.generator.denoiser import NoiseSettings, denoiser_learner
+from isocenter.training.generator.encode import (
+    bank_of,
+    joined,
+    latent_set,
+    latents_of,
+    scale_of,
+)
+from isocenter.training.generator.latent_cases import DropSettings, LatentCases
+from tests.modelpack.generator.tiny import HEADS, tiny_denoiser, tiny_generator
+
+
+def discs(number: int = 12, *, low: float = 0.0) -> ImageSet:
+    """Discs of two sizes; the large ones are called round."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:32, :32]
+    images, labels = [], []
+    for k in range(number):
+        radius = (4, 9)[k % 2]
+        center = rng.integers(10, 22, 2)
+        disc = (y - center[0]) ** 2 + (x - center[1]) ** 2 < radius**2
+        images.append(np.where(disc, 200, 20).astype(np.int16))
+        labels.append(
+            ImageLabels(
+                file=str(k),
+                patient=str(k),
+                part="train" if k < number - 4 else "validation",
+                categories={"class": ("long", "round")[k % 2]},
+                numbers={"age": float(k)},
+                box=(center[1] / 32, center[0] / 32, radius / 16, radius / 16),
+            )
+        )
+    return ImageSet(
+        family="heads",
+        stored=np.stack(images),
+        low=low,
+        high=255.0,
+        labels=tuple(labels),
+        guides=(np.stack(images) > 100).astype(np.uint8),
+        guide_names=("disc",),
+    )
+
+
+def pieces(images: ImageSet, **options: float) -> ImagePieces:
+    losses = AutoencoderLosses(**{"guides": 0.0, "gamma": 1.0, **options})
+    return ImagePieces(
+        {"heads": images}, shares={"heads": 1}, crop=16, losses=losses, seed=1, length=50
+    )
+
+
+def test_a_piece_is_cut_from_an_image() -> None:
+    images = discs()
+    found = pieces(images)[3]["image"]
+    assert found.shape == (1, 16, 16)
+    whole = images.values()
+    assert any(
+        np.array_equal(one[top : top + 16, left : left + 16], found[0].numpy())
+        for one in whole
+        for top in range(17)
+        for left in range(17)
+    )
+    assert torch.equal(found, pieces(images)[3]["image"])
+
+
+def test_gamma_bends_gray_values_and_never_hu() -> None:
+    gray, hu = discs(), discs(low=-100.0)
+    bent, plain = pieces(gray, gamma=1.5)[3]["image"], pieces(gray)[3]["image"]
+    assert not torch.equal(bent, plain)
+    assert torch.equal(bent.argsort(dim=-1, stable=True), plain.argsort(dim=-1, stable=True))
+    assert torch.equal(pieces(hu, gamma=1.5)[3]["image"], pieces(hu)[3]["image"])
+
+
+def test_guides_are_shown_painted() -> None:
+    found = torch.stack([pieces(discs(), guides=1.0)[k]["image"] for k in range(10)])
+    assert set(found.unique().tolist()) == {-1.0, 1.0}
+
+
+def test_an_image_smaller_than_a_piece_is_refused() -> None:
+    with pytest.raises(ValueError, match="no piece of 64"):
+        ImagePieces(
+            {"heads": discs()},
+            shares={"heads": 1},
+            crop=64,
+            losses=AutoencoderLosses(),
+            seed=1,
+            length=5,
+        )
+
+
+def test_the_pyramid_error_of_a_constant_is_known() -> None:
+    image = torch.zeros(1, 1, 16, 16)
+    # No level but the mean and the last one sees a constant.
+    assert float(pyramid_error(image + 0.5, image)) == pytest.approx(1.0)
+    assert float(pyramid_error(image, image)) == 0
+
+
+def test_an_autoencoder_learns() -> None:
+    torch.manual_seed(0)
+    network = Autoencoder(channels=(16, 16), latent_channels=4, norm_groups=8)
+    learner = autoencoder_learner(network, losses=AutoencoderLosses(halved=0.25), seed=0)
+    optimizer = torch.optim.AdamW(network.parameters(), 5e-3)
+    drawn = pieces(discs())
+    batch = {"image": torch.stack([drawn[k]["image"] for k in range(16)])}
+
+    def merit() -> float:
+        with torch.no_grad():
+            return float(learner.merit(network, batch).mean())
+
+    before = merit()
+    for _ in range(25):
+        loss, logs = learner.loss(network, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert set(logs) == {"error", "divergence"}
+    assert merit() > before + 3
+    assert learner.picture is not None
+    with torch.no_grad():
+        picture = learner.picture(network, batch)
+    assert picture.dtype == np.uint8
+    assert picture.shape == (48, 64)
+
+
+def test_merit_is_the_psnr() -> None:
+    class Off(Autoencoder):
+        def decode(self, latent: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(latent), 1, 16, 16), 0.2)
+
+    network = Off(channels=(8, 8), latent_channels=2, norm_groups=8)
+    learner = autoencoder_learner(network, losses=AutoencoderLosses(), seed=0)
+    merit = learner.merit(network, {"image": torch.zeros(2, 1, 16, 16)})
+    # An error of 0.2 in images that span 2 is one tenth: 20 dB.
+    assert merit.tolist() == pytest.approx([20, 20], abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def encoded() -> tuple:
+    generator = tiny_generator()
+    images = discs()
+    means, deviations = latents_of(generator.autoencoder, images.values, len(images))
+    scale = scale_of([means])
+    vocabulary = generator.vocabulary
+
+    def said(family: object, labels: ImageLabels, rng: np.random.Generator) -> str:
+        return "a round spot" if labels.categories["class"] == "round" else ""
+
+    bank, places = bank_of(
+        {"heads": images}, {"heads": HEADS}, generator.text, sentence_of=said, each=2, seed=1
+    )
+    made = latent_set(
+        HEADS,
+        images,
+        generator.autoencoder,
+        latents=(means, deviations),
+        scale=scale,
+        vocabulary=vocabulary,
+        sentences=places["heads"],
+        weights=np.ones(len(images)),
+    )
+    return images, made, bank, scale, means
+
+
+def test_encoding_normalizes_each_channel(encoded: tuple) -> None:
+    _, made, _, scale, means = encoded
+    of_channel = made.mean.float().transpose(0, 1).flatten(1)
+    torch.testing.assert_close(of_channel.mean(dim=1), torch.zeros(2), atol=0.01, rtol=0)
+    torch.testing.assert_close(of_channel.std(dim=1), torch.ones(2), atol=0.01, rtol=0)
+    torch.testing.assert_close(
+        scale.restored(made.mean.float()), means.float(), atol=0.01, rtol=0.01
+    )
+
+
+def test_encoding_keeps_what_is_known(encoded: tuple) -> None:
+    images, made, bank, _, _ = encoded
+    vocabulary = vocabulary_of([HEADS])
+    assert made.categories[1, 1] == vocabulary.category_codes("heads", {"class": "round"})[1]
+    assert made.numbers[5, 0] == pytest.approx(2 * 5 / 100 - 1)
+    assert made.boxes[2].tolist() == pytest.approx(images.labels[2].box)
+    # Equal sentences are kept once, and an image of which nothing is said has none.
+    assert len(bank.words) == 1
+    assert made.sentences.tolist() == [[-1, -1], [0, 0]] * 6
+    assert made.guide is None  # this family takes no guide
+
+
+def test_joined_sets_hold_both(encoded: tuple) -> None:
+    _, made, _, _, _ = encoded
+    both = joined([made, made])
+    assert len(both) == 2 * len(made)
+    assert both.guided is not None
+    assert not both.guided.any()
+
+
+def test_a_denoiser_learns(encoded: tuple) -> None:
+    _, made, bank, _, _ = encoded
+    network = tiny_denoiser()
+    learner = denoiser_learner(network, process=Process(), bank=bank, noise=NoiseSettings(), seed=0)
+    drawn = LatentCases({"8x8": made}, drop=DropSettings(), seed=1, length=64)
+    batch = {name: torch.stack([drawn[k][name] for k in range(32)]) for name in drawn[0]}
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
+
+    def merit() -> float:
+        with torch.no_grad():
+            return float(learner.merit(network, batch).mean())
+
+    before = merit()
+    assert before == merit()
+    for _ in range(15):
+        loss, logs = learner.loss(network, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert set(logs) == {"error 8x8"}
+    assert merit() > before
