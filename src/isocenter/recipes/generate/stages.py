@@ -101,7 +101,7 @@ def fit_autoencoder(
     """The autoencoder with the averaged weights of its best validation."""
     own = recipe.autoencoder
     torch.manual_seed(derived_seed(recipe.seed, AUTOENCODER) % 2**32)
-    learner = autoencoder_learner(build_autoencoder(own), losses=own.losses, seed=recipe.seed)
+    learner = autoencoder_learner(build_autoencoder(own), losses=own.losses)
     train = {name: images.part(TRAIN) for name, images in sets.items()}
 
     def pieces(start: int) -> ImagePieces:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from monai.losses.adversarial_loss import PatchAdversarialLoss
+from monai.networks.nets.patchgan_discriminator import PatchDiscriminator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,10 +19,14 @@ from isocenter.core.seeds import derived_seed
 from isocenter.datasets.image_sets.image_set import ImageSet
 from isocenter.modelpack.generator.told import painted
 from isocenter.networks.autoencoder import Autoencoder, LatentDistribution
-from isocenter.training.learner import Batch, Learner
+from isocenter.networks.feature_network import FeatureNetwork
+from isocenter.training.freezing import RateGroup
+from isocenter.training.generator.feature_loss import feature_loss
+from isocenter.training.learner import Adversary, Batch, Learner
 from isocenter.training.processes import drawn_for_share
 
 _LEVELS = 3
+_ADVERSARY_CHANNELS = 32
 _PEAK_TO_PEAK = 2.0  # of images in [-1, 1]
 
 
@@ -35,6 +41,9 @@ class AutoencoderLosses:
         gamma: largest factor by which the gamma of gray images is changed, up or down.
         guides: share of the pieces of a family with label maps that show the map, painted, as
             guides reach the denoiser through this autoencoder too.
+        features: weight of the difference in the eyes of a feature network, where there is one.
+        adversary: weight of the verdict of a network that tells pieces made from real ones.
+        adversary_first_step: steps before it is heard.
 
     Source of ``halved``: Kouzelis et al., ICML 2025 (equivariance of latents to scale).
     """
@@ -43,9 +52,13 @@ class AutoencoderLosses:
     halved: float = 0.25
     gamma: float = 1.25
     guides: float = 0.2
+    features: float = 0.0
+    adversary: float = 0.0
+    adversary_first_step: int = 0
 
     def __post_init__(self) -> None:
-        check_least("divergence", self.divergence, 0)
+        for name in ("divergence", "features", "adversary", "adversary_first_step"):
+            check_least(name, getattr(self, name), 0)
         for name in ("halved", "guides"):
             check_share(name, getattr(self, name))
         check_least("gamma", self.gamma, 1)
@@ -123,8 +136,27 @@ class ImagePieces(Dataset):
         return {"image": torch.from_numpy(np.ascontiguousarray(piece, np.float32))[None]}
 
 
-def autoencoder_learner(network: Autoencoder, *, losses: AutoencoderLosses, seed: int) -> Learner:
-    """Error on every scale and the divergence of the latents; judged by its PSNR in dB."""
+def autoencoder_learner(
+    network: Autoencoder,
+    *,
+    losses: AutoencoderLosses,
+    features: FeatureNetwork | None = None,
+    groups: Sequence[RateGroup] = (),
+) -> Learner:
+    """Error on every scale and the divergence of the latents; judged by its PSNR in dB.
+
+    Args:
+        network: what is fitted.
+        losses: what is asked of it.
+        features: frozen; needed where its loss has a weight.
+        groups: parts with a learning rate of their own.
+
+    Sources: Rombach et al., CVPR 2022, for the sum of these losses; Isola et al., CVPR 2017, for an
+    adversary that judges patches; Lim & Ye, arXiv 1705.02894, for its hinge loss.
+    """
+    if losses.features and features is None:
+        raise ValueError("a weight of features needs a feature network")
+    adversary = _Verdicts(losses) if losses.adversary else None
 
     def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         assert isinstance(model, Autoencoder)
@@ -132,12 +164,23 @@ def autoencoder_learner(network: Autoencoder, *, losses: AutoencoderLosses, seed
         found = model.encode(image)
         latent = found.draw(drawn_for_share(torch.randn, found.mean.shape).to(found.mean))
         wanted = image
-        if float(torch.rand(())) < losses.halved:
+        is_halved = float(torch.rand(())) < losses.halved
+        if is_halved:
             latent, wanted = functional.avg_pool2d(latent, 2), functional.avg_pool2d(image, 2)
-        error = pyramid_error(model.decode(latent).float(), wanted)
+        made = model.decode(latent).float()
+        error = pyramid_error(made, wanted)
         divergence = LatentDistribution(found.mean.float(), found.deviation.float()).divergence()
+        total = error + losses.divergence * divergence.mean()
         logs = {"error": error.item(), "divergence": divergence.mean().item()}
-        return error + losses.divergence * divergence.mean(), logs
+        if features is not None and losses.features:
+            unlike = feature_loss(features, made, wanted)
+            total = total + losses.features * unlike
+            logs["features"] = unlike.item()
+        if adversary is not None and learner.step >= losses.adversary_first_step and not is_halved:
+            verdict = adversary.of_made(made)
+            total = total + losses.adversary * verdict
+            logs["verdict"] = verdict.item()
+        return total, logs
 
     def merit(model: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(model, Autoencoder)
