@@ -81,8 +81,8 @@ def chest_data(tmp_path: Path) -> Path:
 
 def head_labels() -> NDArray:
     """A ball of brain in CSF, skull and skin, as places in ``HEAD_LABELS``."""
-    z, y, x = np.indices((64, 72, 60)) - np.array([31.5, 35.5, 29.5]).reshape(3, 1, 1, 1)
-    out = np.sqrt((z / 30) ** 2 + (y / 34) ** 2 + (x / 28) ** 2)
+    z, y, x = np.indices((76, 86, 72)) - np.array([37.5, 42.5, 35.5]).reshape(3, 1, 1, 1)
+    out = np.sqrt((z / 36) ** 2 + (y / 41) ** 2 + (x / 34) ** 2)
     labels = np.zeros(out.shape, np.uint8)
     for place, radius in ((7, 1.0), (6, 0.97), (5, 0.92), (4, 0.86), (2, 0.82), (1, 0.7), (3, 0.3)):
         labels[out < radius] = place
