@@ -21,7 +21,7 @@ _AIRWAY_UPTO_CM2 = 12.0
 _AIRWAY_BELOW_HU = -930.0
 _AIRWAY_DARKER_HU = 60.0
 _INNER_MM = 3.0
-# Vessels at the hilum and nodules at the wall that a closing of this radius takes in.
+# A closing of this radius takes in vessels at the hilum, and nodules of a centimeter at the wall.
 _CLOSING_MM = 8.0
 # Larger ones are the dome of liver or spleen.
 _LARGEST_HOLE_CM2 = 15.0

@@ -25,6 +25,7 @@ from isocenter.datasets.image_sets.head_slices import (
     Slab,
     bent_slab,
     num_slices,
+    slice_of,
 )
 from isocenter.datasets.image_sets.head_tissues import (
     GUIDE,
@@ -161,7 +162,7 @@ def _slab_with_brain(
 ) -> Slab:
     for _ in range(_TRIES):
         index = int(rng.integers(num_slices(tissues, plane)))
-        slab = bent_slab(tissues, plane, index, thickness_mm=thickness_mm, rng=rng)
-        if np.count_nonzero(_IS_BRAIN[slab.middle]) >= _LEAST_BRAIN_PIXELS:
-            return slab
+        shown = slice_of(tissues, plane, index)
+        if np.count_nonzero(_IS_BRAIN[shown]) >= _LEAST_BRAIN_PIXELS:
+            return bent_slab(tissues, plane, index, thickness_mm=thickness_mm, rng=rng)
     raise InputRefused(f"a label map shows next to no brain in {plane} slices; leave it out")

@@ -18,7 +18,7 @@ from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
 from isocenter.datasets.index import INDEX, TRAIN
 
 # Raise it when a loader or the simulation changes what it returns.
-_CACHE_VERSION = 2
+_CACHE_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
