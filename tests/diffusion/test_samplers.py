@@ -108,9 +108,7 @@ def test_higher_orders_are_nearer_with_as_many_calls(process: Process) -> None:
     """Against a fine reference, for a mixture."""
     begin, denoise = noise(16, 2, 1, 1), TWO_HILLS.denoiser(process)
     first, fine = ("flow", "heun") if process.is_flow else ("ddim", "ddim")
-    reference = sample(
-        denoise, begin, process, steps=300 if process.is_flow else 1000, sampler=fine
-    )
+    reference = sample(denoise, begin, process, steps=300 if process.is_flow else 400, sampler=fine)
     error = {
         name: (sample(denoise, begin, process, steps=40, sampler=name) - reference).abs().mean()
         for name in (first, "dpm++", "unipc")
@@ -248,7 +246,7 @@ def test_a_way_that_begins_part_way_keeps_more_the_shorter_it_is(
 ) -> None:
     clean = TWO_HILLS.draw(64, seed=3)
     away = []
-    for strength in (0.05, 0.4, 1.0):
+    for strength in (0.05, 0.15, 1.0):
         begin = start(clean, noise(64, 2, 1, 1), process, strength=strength)
         made = sample(
             TWO_HILLS.denoiser(process),

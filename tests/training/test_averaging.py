@@ -12,7 +12,7 @@ def run(average: nn.Module, network: nn.Linear, values: list[float]) -> float:
     for value in values:
         nn.init.constant_(network.weight, value)
         average.update_parameters(network)  # type: ignore[operator]
-    return float(average.module.weight)  # type: ignore[union-attr, arg-type]
+    return float(average.module.weight.detach())  # type: ignore[union-attr, operator]
 
 
 @pytest.mark.parametrize("relative_std", [0.05, 0.1, 0.2])

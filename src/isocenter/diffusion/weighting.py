@@ -9,7 +9,7 @@ nearly known, would otherwise take most of the training.
 
 and for the velocity of a flow min(SNR, gamma) t^2, since there x_0 = x_t - t velocity.
 
-Source: Hang et al., ICCV 2023, section 3.4. The flow's follows in the same way.
+Source: Hang et al., ICCV 2023. The flow's follows in the same way.
 """
 
 from __future__ import annotations

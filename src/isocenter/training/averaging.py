@@ -48,7 +48,7 @@ def power_of_profile(relative_std: float) -> float:
     Raises:
         ValueError: it is not above 0 and below that of an even profile, 0.2887.
 
-    Source: Karras et al., CVPR 2024, equation 126 and algorithm 2, where p is gamma + 1.
+    Source: Karras et al., CVPR 2024, appendix C, where p is gamma + 1.
     """
     most = 1 / math.sqrt(12)
     if not 0 < relative_std < most:
