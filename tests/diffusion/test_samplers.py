@@ -37,8 +37,8 @@ def bent(state: Tensor, time_B: Tensor) -> Tensor:
     return state * 0.3 + state * state * 0.05 - time_B.view(-1, 1, 1, 1) * 0.2
 
 
-def drawing(name: str, count: int) -> dict[str, list[torch.Generator]]:
-    return {"generators": generators(count, seed=5)} if name == "ddpm" else {}
+def drawing(name: str, count: int) -> list[torch.Generator] | None:
+    return generators(count, seed=5) if name == "ddpm" else None
 
 
 def test_each_process_has_its_samplers() -> None:
@@ -54,7 +54,12 @@ def test_samples_have_the_mixture_s_mean_covariance_and_weights(
     pure = noise(count, 2, 1, 1)
     begin = process.add_noise(TWO_HILLS.draw(count), pure, exact(1.0))
     made = sample(
-        TWO_HILLS.denoiser(process), begin, process, steps=50, sampler=name, **drawing(name, count)
+        TWO_HILLS.denoiser(process),
+        begin,
+        process,
+        steps=50,
+        sampler=name,
+        generators=drawing(name, count),
     )[:, :, 0, 0]
     assert torch.allclose(made.mean(0), TWO_HILLS.mean, atol=0.08)
     assert torch.allclose(made.T.cov(), TWO_HILLS.covariance, rtol=0.08, atol=0.05)
@@ -72,7 +77,9 @@ def test_what_is_predicted_does_not_change_the_samples(process: Process, name: s
         same = Process(**{**process.config, "prediction_type": kind})
         denoise = TWO_HILLS.denoiser(same)
         made.append(
-            sample(denoise, noise(4, 2, 1, 1), same, steps=6, sampler=name, **drawing(name, 4))
+            sample(
+                denoise, noise(4, 2, 1, 1), same, steps=6, sampler=name, generators=drawing(name, 4)
+            )
         )
     for other in made[1:]:
         assert torch.allclose(other, made[0], atol=2e-4)
@@ -123,10 +130,9 @@ def test_an_image_is_the_same_in_any_batch(process: Process, name: str) -> None:
     together = draw_noise(shape, generators(5))
     alone = draw_noise(shape, generators(5)[3:4])
     assert torch.equal(alone[0], together[3])
-    drawn = drawing(name, 5)
-    all_five = sample(bent, together, process, steps=4, sampler=name, **drawn)
-    own = {kind: each[3:4] for kind, each in drawing(name, 5).items()}
-    one = sample(bent, alone, process, steps=4, sampler=name, **own)
+    all_five = sample(bent, together, process, steps=4, sampler=name, generators=drawing(name, 5))
+    own = drawn[3:4] if (drawn := drawing(name, 5)) else None
+    one = sample(bent, alone, process, steps=4, sampler=name, generators=own)
     assert torch.equal(one[0], all_five[3])
     assert all_five.dtype == torch.float32
 
@@ -147,8 +153,8 @@ def test_times_given_to_the_denoiser_are_those_of_the_process(process: Process, 
         process,
         steps=7,
         sampler=name,
-        callback=reached.append,  # type: ignore[arg-type]
-        **drawing(name, 2),
+        callback=reached.append,
+        generators=drawing(name, 2),
     )
     times = process.times(7).tolist()
     calls = [times[0], *[time for time in times[1:-1] for _ in (0, 1)]]
@@ -173,7 +179,7 @@ def test_ddim_keeps_image_and_noise_at_any_number_of_steps(process: Process, ste
         assert torch.allclose(progress.state, wanted, atol=1e-6)
         assert torch.allclose(progress.estimate, clean, atol=1e-6)
 
-    made = sample(know, begin, process, steps=steps, sampler="ddim", callback=check)  # type: ignore[arg-type]
+    made = sample(know, begin, process, steps=steps, sampler="ddim", callback=check)
     assert torch.allclose(made, clean, atol=1e-6)
 
 
@@ -255,7 +261,7 @@ def test_a_way_that_begins_part_way_keeps_more_the_shorter_it_is(
             steps=20,
             sampler=name,
             strength=strength,
-            **drawing(name, 64),
+            generators=drawing(name, 64),
         )
         away.append((made - clean).abs().mean().item())
     assert away[0] < 0.25

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -34,7 +34,9 @@ def power_moving_average(network: nn.Module, *, relative_std: float) -> Averaged
     power = power_of_profile(relative_std)
 
     @torch.no_grad()
-    def update(averages: list[Tensor], present: list[Tensor], num_averaged: Tensor | int) -> None:
+    def update(
+        averages: Sequence[Tensor], present: Sequence[Tensor], num_averaged: Tensor | int
+    ) -> None:
         share = -math.expm1(power * math.log1p(-1 / (int(num_averaged) + 1)))
         for average, weight in zip(averages, present, strict=True):
             average.lerp_(weight.to(average), share)
