@@ -141,31 +141,30 @@ def sample(
     times = process.times(steps, strength=strength)
     scheduler = kind.build(process, times)
     exact = torch.promote_types(noise.dtype, torch.float32)
-    state, done, taken = noise, 0, len(times) - 1
+    state, done = noise, 0
+    last_call = len(scheduler.timesteps) - 1
     for call, timestep in enumerate(scheduler.timesteps):
-        at = (call + kind.calls_per_step - 1) // kind.calls_per_step
-        time_B = times[at].to(noise.device, exact).expand(len(noise))
+        time = times[(call + kind.calls_per_step - 1) // kind.calls_per_step]
+        time_B = time.to(noise.device, exact).expand(len(noise))
         output = denoise(state, time_B).to(state.dtype)
-        taken_output = process.convert(output, state, time_B, to=kind.takes).to(state.dtype)
-        before = state
-        state = scheduler.step(taken_output, timestep, state, **draws).prev_sample
-        is_whole_step = (
-            call == len(scheduler.timesteps) - 1 or (call + 1) % kind.calls_per_step == 0
-        )
-        if is_whole_step:
-            done += 1
-            if callback is not None:
-                estimate = process.convert(output, before, time_B, to=SAMPLE)
-                seen = Progress(
-                    step=done,
-                    steps=taken,
-                    time=float(times[done]),
-                    state=state,
-                    estimate=estimate,
-                )
-                replaced = callback(seen)
-                state = state if replaced is None else replaced
+        taken = process.convert(output, state, time_B, to=kind.takes).to(state.dtype)
+        called_at, state = state, scheduler.step(taken, timestep, state, **draws).prev_sample
+        if call < last_call and (call + 1) % kind.calls_per_step:
+            continue
+        done += 1
+        if callback is not None:
+            estimate = process.convert(output, called_at, time_B, to=SAMPLE)
+            state = _seen(callback, done, times, state, estimate)
     return state
+
+
+def _seen(callback: Callback, done: int, times: Tensor, state: Tensor, estimate: Tensor) -> Tensor:
+    """The state after a callback has seen it."""
+    progress = Progress(
+        step=done, steps=len(times) - 1, time=float(times[done]), state=state, estimate=estimate
+    )
+    replaced = callback(progress)
+    return state if replaced is None else replaced
 
 
 def _fitting(name: str, process: Process) -> Sampler:
