@@ -1,0 +1,1 @@
+"""Fitting networks that generate: losses, weights of images and regions, and penalties."""
