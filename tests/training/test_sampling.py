@@ -11,13 +11,18 @@ from isocenter.core.errors import InputRefused
 from isocenter.training import sampling
 from isocenter.training.sampling import (
     BalancedOrder,
+    Labels,
     balanced_shares,
     lesion_crop,
     places_of_share,
 )
 
 # 90 images of one hospital, 10 of another, which has only the rare class.
-LABELS = [("a", "common")] * 80 + [("a", "rare")] * 10 + [("b", "rare")] * 10
+LABELS: list[Labels] = [
+    (hospital, kind)
+    for hospital, kind, count in (("a", "common", 80), ("a", "rare", 10), ("b", "rare", 10))
+    for _ in range(count)
+]
 
 
 def order(seed: int = 1) -> BalancedOrder:

@@ -88,14 +88,17 @@ def mask_weights(mask: Tensor, shape: tuple[int, ...], *, inside: float) -> Tens
     """
     check_positive("inside", inside)
     space = tuple(mask.shape[2:])
-    fits = len(space) == len(shape) and all(a >= b for a, b in zip(space, shape, strict=True))
+    fits = len(shape) in (2, 3) and len(space) == len(shape)
+    fits = fits and all(a >= b for a, b in zip(space, shape, strict=True))
     if mask.shape[1] != 1 or not fits:
         raise InputRefused(
             f"a mask of {tuple(mask.shape)} gives no weights of a grid of {tuple(shape)}; give "
             "(batch, 1, row, column), no coarser than the grid"
         )
-    pool = {2: functional.adaptive_avg_pool2d, 3: functional.adaptive_avg_pool3d}[len(space)]
-    return _region(pool((mask.detach() != 0).float(), list(shape)), inside)
+    inner = (mask.detach() != 0).float()
+    if len(shape) == 2:
+        return _region(functional.adaptive_avg_pool2d(inner, (shape[0], shape[1])), inside)
+    return _region(functional.adaptive_avg_pool3d(inner, (shape[0], shape[1], shape[2])), inside)
 
 
 def _covered(center: Tensor, width: Tensor, count: int) -> Tensor:
