@@ -1,17 +1,27 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from isocenter.core.errors import InputRefused
 from isocenter.training.generator.penalties import (
     BodyAndLung,
     air_outside_penalty,
-    enclosed,
     hu_range_penalty,
     organ_shape_penalty,
+    reached_from_edge,
 )
+
+
+def _filled(walls: NDArray) -> NDArray:
+    """What is free and joined to the edge."""
+    labels, _ = ndimage.label(~walls)
+    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    return np.isin(labels, edge[edge > 0])
 
 
 def disc(center: tuple[float, float], radius: tuple[float, float], size: int = 48) -> Tensor:
@@ -63,12 +73,22 @@ def test_the_segmenter_finds_body_and_lung() -> None:
         assert dice > 0.97
 
 
-def test_what_a_ring_holds_is_enclosed() -> None:
+def test_what_a_ring_holds_is_not_reached_until_it_is_opened() -> None:
     ring = disc((24, 24), (20, 20)) & ~disc((24, 24), (16, 16))
-    assert torch.equal(enclosed(ring.float()) > 0, disc((24, 24), (20, 20)))
+    assert torch.equal(reached_from_edge(~ring), ~disc((24, 24), (20, 20)))
     opened = ring.clone()
-    opened[:24] = False
-    assert not enclosed(opened.float())[24, 24]
+    opened[:24, 24] = False
+    both = reached_from_edge(torch.stack([~opened, ~ring])[:, None])
+    assert torch.equal(both[0, 0], ~opened)
+    assert torch.equal(both[1, 0], ~disc((24, 24), (20, 20)))
+
+
+def test_a_way_around_corners_is_found() -> None:
+    walls = torch.zeros(20, 20, dtype=torch.bool)
+    walls[1::4, :-1] = True
+    walls[3::4, 1:] = True
+    walls[1:, 0] = walls[1:, -1] = walls[-1] = True
+    assert torch.equal(reached_from_edge(~walls), torch.from_numpy(_filled(walls.numpy())))
 
 
 def test_organs_in_their_places_cost_little_and_elsewhere_more() -> None:

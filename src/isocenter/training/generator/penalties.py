@@ -106,9 +106,10 @@ def organ_shape_penalty(image_hu: Tensor, wished: Tensor, segmenter: Segmenter) 
 class BodyAndLung:
     """Body and lung by their HU: thresholds with soft edges, so that gradients go through.
 
-    The body is tissue and what tissue encloses: it lies above, below, left and right of it. Lung is
-    what is enclosed and neither tissue nor quite air. So the gap between an arm and the trunk
-    counts as body, gas in the bowel in part as lung, and airways as no lung; for axial slices.
+    The body is tissue and what no air from the edge of the image reaches; which places that are is
+    taken as it is, without gradient. Lung is what is in the body and neither tissue nor quite air:
+    without vessels, and with what gas of the bowel is not quite air. A table counts as body, and
+    the foam in it as lung, so images are to show none. For axial slices.
 
     Attributes:
         tissue_hu: halfway between lung and tissue.
@@ -130,17 +131,40 @@ class BodyAndLung:
     def __call__(self, image_hu: Tensor) -> Tensor:
         """Map (batch, 1, row, column) HU to (batch, 2, row, column): shares of body and lung."""
         tissue = torch.sigmoid((image_hu - self.tissue_hu) / self.softness_hu)
-        body = torch.maximum(tissue, enclosed(tissue))
+        inside = ~reached_from_edge(image_hu.detach() < self.tissue_hu)
         not_air = torch.sigmoid((image_hu - self.air_hu) / self.softness_hu)
-        return torch.cat([body, body * (1 - tissue) * not_air], dim=1)
+        body = torch.where(inside, torch.ones_like(tissue), tissue)
+        return torch.cat([body, inside * (1 - tissue) * not_air], dim=1)
 
 
-def enclosed(mask: Tensor) -> Tensor:
-    """The share to which a mask lies on all four sides of each place of (..., row, column)."""
-    sides = [_seen_before(mask, axis) for axis in (-2, -1)]
-    sides += [_seen_before(mask.flip(axis), axis).flip(axis) for axis in (-2, -1)]
-    return torch.stack(sides).amin(dim=0)
+def reached_from_edge(free: Tensor) -> Tensor:
+    """Where one comes from the edges of an image by free places alone, side by side.
+
+    Args:
+        free: (..., row, column) bool.
+
+    Returns:
+        Bool of the same shape.
+    """
+    reached = torch.zeros_like(free)
+    for edge in (0, -1):
+        reached[..., edge, :] = free[..., edge, :]
+        reached[..., :, edge] = free[..., :, edge]
+    for _ in range(free.shape[-1] + free.shape[-2]):
+        before = reached
+        for axis in (-2, -1):
+            reached = _swept(reached, free, axis)
+            reached = _swept(reached.flip(axis), free.flip(axis), axis).flip(axis)
+        if torch.equal(reached, before):
+            break
+    return reached
 
 
-def _seen_before(mask: Tensor, axis: int) -> Tensor:
-    return torch.cummax(mask, dim=axis).values
+def _swept(reached: Tensor, free: Tensor, axis: int) -> Tensor:
+    """One step on along an axis, as far as it is free."""
+    shape = [1] * free.ndim
+    shape[axis] = -1
+    place = torch.arange(free.shape[axis], device=free.device).view(shape)
+    last = torch.where(reached, place, -1).cummax(dim=axis).values
+    wall = torch.where(free, -1, place).cummax(dim=axis).values
+    return last > wall
