@@ -1,4 +1,4 @@
-"""A run of seconds that several processes can share."""
+"""Runs of seconds that several processes can share."""
 
 from __future__ import annotations
 
@@ -10,14 +10,24 @@ from types import ModuleType
 import pytest
 
 
-@pytest.fixture(scope="session")
-def tiny_run() -> ModuleType:
-    """The module ``tiny_run``, which can be started as a program too."""
-    path = Path(__file__).parent / "tiny_run.py"
-    spec = importlib.util.spec_from_file_location("isocenter_tests_tiny_run", path)
+def _module(name: str) -> ModuleType:
+    path = Path(__file__).parent / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"isocenter_tests_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def tiny_run() -> ModuleType:
+    """The module ``tiny_run``, which can be started as a program too."""
+    return _module("tiny_run")
+
+
+@pytest.fixture(scope="session")
+def toy_run() -> ModuleType:
+    """The module ``toy_run``, likewise: a learner with an adversary."""
+    return _module("toy_run")

@@ -1,4 +1,4 @@
-"""What a run says and keeps of itself: lines of progress, CSV, TensorBoard and pictures."""
+"""What a run says and keeps of itself: lines or a live view, CSV, TensorBoard and pictures."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import csv
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 from PIL import Image
 
 from isocenter.core.files import appearing_whole, write_text
 from isocenter.core.progress import Say, say_nothing
+
+if TYPE_CHECKING:
+    from isocenter.training.live_view import LiveView
 
 LOSSES, MERITS = "losses.csv", "validation.csv"
 NO_TENSORBOARD = (
@@ -25,11 +28,19 @@ class Logbook:
 
     ``losses.csv`` and ``validation.csv`` have a row a step, ``pictures`` one PNG a validation and
     learner, ``tensorboard`` the same for TensorBoard.
+
+    Args:
+        folder: of the run.
+        say: is told lines of progress.
+        view: drawn in place of those lines, while the log is open.
     """
 
-    def __init__(self, folder: Path, *, say: Say = say_nothing) -> None:
+    def __init__(
+        self, folder: Path, *, say: Say = say_nothing, view: LiveView | None = None
+    ) -> None:
         self.folder = folder
         self.say = say
+        self.view = view
         self._board: Any = None
 
     def begin(self, step: int, steps: int) -> None:
@@ -39,20 +50,29 @@ class Logbook:
             _drop_rows_after(self.folder / name, step or -1)
         self._first, self._steps = step, steps
         self._started = time.monotonic()
-        self._board = _open_board(self.folder / "tensorboard", step, say=self.say)
+        if self.view is not None:
+            self.view.begin(self.folder.name, step, steps)
+        note = self.say if self.view is None else self.view.note
+        self._board = _open_board(self.folder / "tensorboard", step, say=note)
 
     def losses(self, step: int, values: Mapping[str, float]) -> None:
         """Keep and say the losses of a step."""
         self._keep(LOSSES, step, values)
+        if self.view is not None:
+            self.view.losses(step, values)
+            return
         a_step = (time.monotonic() - self._started) / (step - self._first)
         self.say(
             f"{self.folder.name}: step {step:,} of {self._steps:,}, {_in_words(values)}; "
-            f"{_duration(a_step * (self._steps - step))} left"
+            f"{duration_in_words(a_step * (self._steps - step))} left"
         )
 
     def merits(self, step: int, values: Mapping[str, float]) -> None:
         """Keep and say how good the averaged weights are."""
         self._keep(MERITS, step, values, prefix="validation ")
+        if self.view is not None:
+            self.view.merits(step, values)
+            return
         self.say(f"{self.folder.name}: step {step:,}, validation: {_in_words(values)}")
 
     def picture(self, step: int, name: str, image: NDArray) -> None:
@@ -63,9 +83,26 @@ class Logbook:
             Image.fromarray(image).save(part, format="PNG")
         if self._board is not None:
             self._board.add_image(name, image, step, dataformats="HW")
+        if self.view is not None:
+            self.view.picture(step, name, image)
+
+    def beat(self, step: int) -> None:
+        """A step is done of which nothing is kept."""
+        if self.view is not None:
+            self.view.beat(step)
+
+    def stopped(self, step: int) -> None:
+        """Say that the time is over."""
+        tell = self.say if self.view is None else self.view.note
+        tell(
+            f"{self.folder.name}: stopped at step {step:,} of {self._steps:,}, as the time is "
+            "over; resumed, it goes on from here"
+        )
 
     def close(self) -> None:
-        """Write out what is pending."""
+        """Write out what is pending, and leave the last drawing."""
+        if self.view is not None:
+            self.view.close()
         if self._board is not None:
             self._board.close()
             self._board = None
@@ -75,6 +112,8 @@ class Logbook:
         columns, last = _columns_and_last_step(path)
         if last == step:  # judged again, as after a stop just before a checkpoint
             return
+        if columns and not set(values) <= set(columns):
+            columns = _widen(path, columns, values)
         with path.open("a", newline="") as file:
             writer = csv.DictWriter(
                 file, columns or ["step", *values], extrasaction="ignore", lineterminator="\n"
@@ -92,6 +131,16 @@ def _columns_and_last_step(path: Path) -> tuple[list[str], int]:
         return [], -1
     head, *rows = path.read_text().splitlines() or [""]
     return head.split(",") if head else [], int(rows[-1].split(",", 1)[0]) if rows else -1
+
+
+def _widen(path: Path, columns: list[str], values: Mapping[str, float]) -> list[str]:
+    """Columns for what is new, as an adversary that begins late; empty in the rows before."""
+    wider = [*columns, *(name for name in values if name not in columns)]
+    rows = path.read_text().splitlines()[1:]
+    ending = "," * (len(wider) - len(columns))
+    lines = [",".join(wider), *(row + ending for row in rows)]
+    write_text(path, "".join(f"{line}\n" for line in lines))
+    return wider
 
 
 def _drop_rows_after(path: Path, step: int) -> None:
@@ -117,7 +166,8 @@ def _in_words(values: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in values.items())
 
 
-def _duration(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
+    """A time in seconds, minutes or hours, as long as it is."""
     minutes, hours = round(seconds / 60), round(seconds / 3600, 1)
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -35,9 +35,9 @@ class AutoencoderRecipe:
     losses: AutoencoderLosses = field(default_factory=AutoencoderLosses)
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=2_600,
+            steps=1_600,
             batch_size=24,
-            learning_rate=1e-3,
+            learning_rate=5e-4,
             warm_up_steps=100,
             average_decay=0.995,
             patience=1_000,

@@ -49,7 +49,7 @@ class AutoencoderLosses:
     """
 
     divergence: float = 1e-3
-    halved: float = 0.25
+    halved: float = 0.0
     gamma: float = 1.25
     guides: float = 0.2
     features: float = 0.0
