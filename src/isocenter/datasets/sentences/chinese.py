@@ -68,15 +68,11 @@ _FORMS = {
         ),
     },
     "size": {
-        "small": Forms(
-            before=("较小 的", "小的", "微小 的", "小型"), after=("体积 较小", "较小")
-        ),
+        "small": Forms(before=("较小 的", "小的", "微小 的", "小型"), after=("体积 较小", "较小")),
         "medium": Forms(
             before=("中等 大小 的", "中等 大小", "中型"), after=("大小 中等", "中等 大小")
         ),
-        "large": Forms(
-            before=("较大 的", "大的", "巨大 的", "大型"), after=("体积 较大", "较大")
-        ),
+        "large": Forms(before=("较大 的", "大的", "巨大 的", "大型"), after=("体积 较大", "较大")),
     },
     "signal": {
         "hyperintense": Forms(

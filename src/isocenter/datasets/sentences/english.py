@@ -64,7 +64,9 @@ _FORMS = {
             before=("pediatric", "paediatric", "child's"),
             after=("of a child", "in a child", "of a young child", "of a pediatric patient"),
         ),
-        "adult": Forms(before=("adult",), after=("of an adult", "in an adult", "of an adult patient")),
+        "adult": Forms(
+            before=("adult",), after=("of an adult", "in an adult", "of an adult patient")
+        ),
     },
     "level": {
         "apex": Forms(
@@ -143,7 +145,12 @@ _FORMS = {
     "depth": {
         "anterior": Forms(
             before=("anterior", "frontal"),
-            after=("in the anterior part", "anteriorly", "in the frontal region", "in the frontal lobe"),
+            after=(
+                "in the anterior part",
+                "anteriorly",
+                "in the frontal region",
+                "in the frontal lobe",
+            ),
         ),
         "posterior": Forms(
             before=("posterior", "occipital"),
@@ -156,7 +163,9 @@ _FORMS = {
         ),
     },
     "size": {
-        "small": Forms(before=("small", "little", "tiny"), after=("of small size", "small in size")),
+        "small": Forms(
+            before=("small", "little", "tiny"), after=("of small size", "small in size")
+        ),
         "medium": Forms(
             before=("medium-sized", "moderate-sized", "mid-sized", "medium"),
             after=("of medium size", "of moderate size"),
@@ -167,7 +176,13 @@ _FORMS = {
     },
     "signal": {
         "hyperintense": Forms(
-            before=("enhancing", "hyperintense", "bright", "strongly enhancing", "avidly enhancing"),
+            before=(
+                "enhancing",
+                "hyperintense",
+                "bright",
+                "strongly enhancing",
+                "avidly enhancing",
+            ),
             after=("with strong enhancement", "of high signal", "with high signal intensity"),
         ),
         "hypointense": Forms(
@@ -220,7 +235,8 @@ ENGLISH = Language(
     lung_forms={
         "side": {
             "left": Forms(
-                before=("left", "left-sided", "left lung"), after=("in the left lung", "on the left")
+                before=("left", "left-sided", "left lung"),
+                after=("in the left lung", "on the left"),
             ),
             "right": Forms(
                 before=("right", "right-sided", "right lung"),
@@ -320,7 +336,15 @@ ENGLISH = Language(
         "not",
     ),
     joint_denials=(("neither", "nor"),),
-    denied=("absent", "is absent", "not seen", "is not seen", "ruled out", "not present", "excluded"),
+    denied=(
+        "absent",
+        "is absent",
+        "not seen",
+        "is not seen",
+        "ruled out",
+        "not present",
+        "excluded",
+    ),
     ors=("or", "and no"),
     spaced=True,
     comma=",",

@@ -75,8 +75,10 @@ def say(meaning: Meaning, rng: np.random.Generator, language: str = "en") -> Sai
 
 def num_words(words: Sequence[str]) -> int:
     """How many tokens words are: digits are read one by one, hyphens part words."""
-    return sum(len(re.findall(r"\d(?!\w*[a-z])|\.(?=\d)|[^\s\d-]+\d*\w*|,", word.lower()) or "-")
-               for word in words)
+    return sum(
+        len(re.findall(r"\d(?!\w*[a-z])|\.(?=\d)|[^\s\d-]+\d*\w*|,", word.lower()) or "-")
+        for word in words
+    )
 
 
 def words_known(language: str) -> list[str]:
@@ -117,7 +119,9 @@ class _Teller:
 
     def listed(self, meaning: Meaning) -> list[str]:
         """Key words in any order, with commas or without."""
-        phrases = [self.form(meaning, name, either=True) for name in _OF_IMAGE if getattr(meaning, name)]
+        phrases = [
+            self.form(meaning, name, either=True) for name in _OF_IMAGE if getattr(meaning, name)
+        ]
         if meaning.modality:
             phrases.append(self.one(self.language.images[meaning.modality]))
         if meaning.finding == "normal":
@@ -141,7 +145,9 @@ class _Teller:
         """Image and finding as phrases, joined, and then what is absent."""
         image = self.image(meaning)
         if meaning.finding == "normal":
-            body = self.joined(image, [self.normal(meaning)] if self.chance(0.5) or not image else [])
+            body = self.joined(
+                image, [self.normal(meaning)] if self.chance(0.5) or not image else []
+            )
             if self.language.normal.before and len(body) == len(image) and image:
                 body = [self.one(self.language.normal.before), *image]
         elif meaning.finding:

@@ -107,7 +107,9 @@ class HuggingFaceEncoder:
         if unknown is None or unknown == self.tokenizer.eos_token_id:
             return  # a byte-level tokenizer, which has tokens for everything
         words = _words(encoded, text)
-        lost = [word for word, places in words if any(encoded["ids"][at] == unknown for at in places)]
+        lost = [
+            word for word, places in words if any(encoded["ids"][at] == unknown for at in places)
+        ]
         if lost:
             raise InputRefused(
                 f"the text encoder {self.name} does not know {', '.join(map(repr, lost[:5]))}"
