@@ -44,7 +44,7 @@ class TextEncoderRecipe:
     most_tokens: int = 40
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=1400,
+            steps=1000,
             batch_size=24,
             learning_rate=2e-3,
             weight_decay=0.01,
