@@ -108,8 +108,8 @@ class TextEncoder(nn.Module):
         )
         self.look = nn.Linear(width, looks)
         self.pool = nn.Linear(looks * width, width)
-        values = sum(len(each) for each in readings.values())
-        self.readings = nn.Linear(width, values) if values else None
+        num_values = sum(len(each) for each in readings.values())
+        self.readings = nn.Linear(width, num_values) if num_values else None
         nn.init.normal_(self.embed.weight, std=0.5)
         nn.init.normal_(self.place, std=0.1)
 

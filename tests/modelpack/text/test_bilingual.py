@@ -81,6 +81,7 @@ def test_a_long_text_is_refused(encoder: BilingualEncoder) -> None:
 
 def test_what_was_understood_can_be_asked(encoder: BilingualEncoder) -> None:
     network = TextEncoder(**encoder.network.config)
+    assert network.readings is not None
     with torch.no_grad():
         network.readings.weight.zero_()
         network.readings.bias.copy_(torch.tensor([0.0, 2.0, 1.0, 1.0, 0.0]))

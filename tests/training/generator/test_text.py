@@ -109,7 +109,7 @@ def test_the_learner_learns(words: Vocabulary) -> None:
     for _ in range(8):
         loss, logs = learner.loss(learner.network, data)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
