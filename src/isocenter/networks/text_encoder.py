@@ -1,10 +1,10 @@
 """A small transformer that reads a sentence.
 
-Axes: B batch, L token of a sentence, C channel.
+Axes: B batch, L token of a sentence, K look at a sentence, C channel.
 
-Each word comes out as a vector that knows its sentence, for cross-attention, and the whole sentence
-as one, for modulation. Beside them stand linear readings of what the sentence says, so that a reader
-can be asked what it has understood.
+Each word comes out as a vector that knows its sentence, for cross-attention, and the whole
+sentence as one, for modulation. Beside them stand linear readings of what the sentence says, so
+that a reader can be asked what it has understood.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
 # Sizes beyond these are a mistake or an attack: a configuration may come from anywhere.
@@ -21,6 +22,11 @@ MOST_CHANNELS = 4096
 MOST_LAYERS = 32
 MOST_TOKENS = 1024
 MOST_READINGS = 256
+MOST_LOOKS = 256
+
+# A word is first seen with two before it and two after it: what "no" denies stands near it, and so
+# does the digit that makes a 3 a thirty.
+_NEIGHBORS = 5
 
 
 def _check_size(name: str, size: object, least: int, most: int) -> None:
@@ -37,6 +43,7 @@ class TextEncoder(nn.Module):
         readings: what is read from a sentence, and the values that each may have.
         width: channels.
         layers, heads, feed_forward: of the transformer.
+        looks: weighted means of its words that make up the vector of a sentence.
         most_tokens: tokens of the longest sentence.
 
     Raises:
@@ -54,7 +61,8 @@ class TextEncoder(nn.Module):
         width: int = 128,
         layers: int = 3,
         heads: int = 4,
-        feed_forward: int = 384,
+        feed_forward: int = 256,
+        looks: int = 12,
         most_tokens: int = 40,
     ) -> None:
         super().__init__()
@@ -67,6 +75,7 @@ class TextEncoder(nn.Module):
         _check_size("layers", layers, 1, MOST_LAYERS)
         _check_size("heads", heads, 1, width)
         _check_size("feed_forward", feed_forward, 1, MOST_CHANNELS)
+        _check_size("looks", looks, 1, MOST_LOOKS)
         _check_size("most_tokens", most_tokens, 1, MOST_TOKENS)
         if width % heads:
             raise ValueError(f"width must be divisible by heads, got {width} and {heads}")
@@ -77,12 +86,14 @@ class TextEncoder(nn.Module):
             "layers": layers,
             "heads": heads,
             "feed_forward": feed_forward,
+            "looks": looks,
             "most_tokens": most_tokens,
         }
         self.width = width
         self.most_tokens = most_tokens
         self.embed = nn.Embedding(len(words), width)
         self.place = nn.Parameter(torch.zeros(most_tokens, width))
+        self.neighbors = nn.Conv1d(width, width, _NEIGHBORS, padding=_NEIGHBORS // 2)
         layer = nn.TransformerEncoderLayer(
             width,
             heads,
@@ -95,8 +106,10 @@ class TextEncoder(nn.Module):
         self.layers = nn.TransformerEncoder(
             layer, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False
         )
-        self.pool = nn.Linear(width, width)
-        self.readings = nn.Linear(width, sum(len(values) for values in readings.values()))
+        self.look = nn.Linear(width, looks)
+        self.pool = nn.Linear(looks * width, width)
+        num_values = sum(len(each) for each in readings.values())
+        self.readings = nn.Linear(width, num_values) if num_values else None
         nn.init.normal_(self.embed.weight, std=0.5)
         nn.init.normal_(self.place, std=0.1)
 
@@ -110,14 +123,19 @@ class TextEncoder(nn.Module):
         Returns:
             Vectors of words (B, L, C), zero outside the mask, and of sentences (B, C).
         """
-        features = self.embed(ids_BL) + self.place[: ids_BL.shape[1]]
+        features = (self.embed(ids_BL) + self.place[: ids_BL.shape[1]]) * mask_BL[..., None]
+        around = self.neighbors(features.transpose(1, 2)).transpose(1, 2)
+        features = features + functional.gelu(around)
         features = self.layers(features, src_key_padding_mask=~mask_BL)
         features = features * mask_BL[..., None]
-        mean = features.sum(dim=1) / mask_BL.sum(dim=1, keepdim=True)
-        return features, self.pool(mean)
+        weights_BLK = self.look(features).masked_fill(~mask_BL[..., None], float("-inf"))
+        seen_BKC = weights_BLK.softmax(dim=1).transpose(1, 2) @ features
+        return features, self.pool(seen_BKC.flatten(1))
 
     def read(self, pooled_BC: Tensor) -> dict[str, Tensor]:
         """What sentences say: for each reading (B, number of its values), before softmax."""
+        if self.readings is None:
+            return {}
         values = self.config["readings"]
         parts = self.readings(pooled_BC).split([len(each) for each in values.values()], dim=-1)
         return dict(zip(values, parts, strict=True))

@@ -89,8 +89,10 @@ def test_what_is_meant_stands_in_the_sentence(language: str) -> None:
         text = plain(sentence(FULL, rng, language))
         for name in ("contrast", "plane", "population", "side", "height", "depth", "signal"):
             forms = tables.forms_of(name, getattr(FULL, name))
-            said = [plain(phrase.replace(" ", "") if language == "zh" else phrase)
-                    for phrase in (*forms.before, *forms.after)]
+            said = [
+                plain(phrase.replace(" ", "") if language == "zh" else phrase)
+                for phrase in (*forms.before, *forms.after)
+            ]
             assert any(phrase in text for phrase in said), (name, text)
         assert re.search(r"37|3\.7", text)
 
@@ -101,7 +103,9 @@ def test_what_is_absent_is_denied() -> None:
     cues["zh"] = [cue.replace(" ", "") for cue in cues["zh"]]
     for language in LANGUAGES:
         for _ in range(100):
-            text = sentence(Meaning(absent=("pneumonia",)), rng, language).lower().replace("  ", " ")
+            text = (
+                sentence(Meaning(absent=("pneumonia",)), rng, language).lower().replace("  ", " ")
+            )
             text = text.replace(" ", "") if language == "zh" else text
             assert any(cue in text for cue in cues[language]), text
 
@@ -116,7 +120,9 @@ def test_no_sentence_is_too_long(language: str) -> None:
 
 
 def test_digits_count_one_by_one() -> None:
-    assert num_words(["a", "T1-weighted", "3.5", "cm", ",", "30", "mm"]) == 1 + 2 + 3 + 1 + 1 + 2 + 1
+    assert (
+        num_words(["a", "T1-weighted", "3.5", "cm", ",", "30", "mm"]) == 1 + 2 + 3 + 1 + 1 + 2 + 1
+    )
 
 
 def test_nothing_is_said_of_nothing() -> None:

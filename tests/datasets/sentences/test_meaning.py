@@ -37,7 +37,12 @@ def test_sides_are_those_of_the_patient(
 def test_all_is_said_of_a_slice_with_a_tumor() -> None:
     told = {"class": "glioma", "plane": "axial"}
     meaning = meaning_of(
-        "brain_t1c", told, box=(0.3, 0.7, 0.2, 0.1), width_mm=250, height_mm=250, signal="hypointense"
+        "brain_t1c",
+        told,
+        box=(0.3, 0.7, 0.2, 0.1),
+        width_mm=250,
+        height_mm=250,
+        signal="hypointense",
     )
     assert meaning == Meaning(
         modality="brain MR",

@@ -121,25 +121,57 @@ _FORMS = {
     "side": {
         "left": Forms(
             before=("left", "left-sided", "left-hemispheric"),
-            after=("on the left", "on the left side", "in the left hemisphere", "to the left"),
+            after=(
+                "on the left",
+                "on the left side",
+                "in the left hemisphere",
+                "to the left",
+                "located on the left",
+                "located in the left hemisphere",
+            ),
         ),
         "right": Forms(
             before=("right", "right-sided", "right-hemispheric"),
-            after=("on the right", "on the right side", "in the right hemisphere", "to the right"),
+            after=(
+                "on the right",
+                "on the right side",
+                "in the right hemisphere",
+                "to the right",
+                "located on the right",
+                "located in the right hemisphere",
+            ),
         ),
         "midline": Forms(
             before=("midline", "central", "median"),
-            after=("in the midline", "near the midline", "in the center", "centrally located"),
+            after=(
+                "in the midline",
+                "near the midline",
+                "in the center",
+                "centrally located",
+                "located in the midline",
+            ),
         ),
     },
     "height": {
         "upper": Forms(
             before=("upper", "superior"),
-            after=("in the upper part", "in the upper half", "superiorly", "high up"),
+            after=(
+                "in the upper part",
+                "in the upper half",
+                "superiorly",
+                "high up",
+                "located in the upper part",
+            ),
         ),
         "lower": Forms(
             before=("lower", "inferior"),
-            after=("in the lower part", "in the lower half", "inferiorly", "low down"),
+            after=(
+                "in the lower part",
+                "in the lower half",
+                "inferiorly",
+                "low down",
+                "located in the lower part",
+            ),
         ),
     },
     "depth": {
@@ -150,6 +182,8 @@ _FORMS = {
                 "anteriorly",
                 "in the frontal region",
                 "in the frontal lobe",
+                "located in the frontal lobe",
+                "located anteriorly",
             ),
         ),
         "posterior": Forms(
@@ -159,6 +193,8 @@ _FORMS = {
                 "posteriorly",
                 "in the occipital region",
                 "in the occipital lobe",
+                "located in the occipital lobe",
+                "located posteriorly",
             ),
         ),
     },
@@ -333,6 +369,9 @@ ENGLISH = Language(
         "free of",
         "negative for",
         "absence of",
+        "but no",
+        "but not",
+        "but without",
         "not",
     ),
     joint_denials=(("neither", "nor"),),

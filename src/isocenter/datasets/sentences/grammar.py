@@ -84,7 +84,8 @@ def num_words(words: Sequence[str]) -> int:
 def words_known(language: str) -> list[str]:
     """Every word that sentences of a language may hold, in alphabetical order, as lower case."""
     phrases = " ".join(LANGUAGES[language].phrases()).lower()
-    return sorted({word for word in re.split(r"[\s\-{},:，]+", phrases) if word} | {"a", "an"})
+    articles = {"a", "an"} if LANGUAGES[language].spaced else set()
+    return sorted({word for word in re.split(r"[\s\-{},:，]+", phrases) if word} | articles)
 
 
 @dataclass

@@ -1,13 +1,14 @@
 """What a sentence about an image says, apart from its words.
 
-Sides are those of the patient, as in radiology: on axial and coronal slices the left of the image is
-the patient's right. On sagittal slices the left of the image is anterior.
+Sides are those of the patient, as in radiology: on axial and coronal slices the left of the image
+is the patient's right. On sagittal slices the left of the image is anterior.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -44,8 +45,9 @@ PNEUMONIAS = ("bacterial pneumonia", "viral pneumonia")
 ABSENTABLE = (*TUMORS, "tumor", *PNEUMONIAS, "pneumonia")
 _IMPLIED = dict.fromkeys(TUMORS, "tumor") | dict.fromkeys(PNEUMONIAS, "pneumonia")
 
-# Largest side of the box in mm: a third of the tumors of the training images each, about.
-LEAST_MEDIUM_MM, LEAST_LARGE_MM = 25, 45
+# Largest side of the box: about a third of the tumors of the training images are small, and a third
+# large. Whole centimeters, so that the first digit tells.
+LEAST_MEDIUM_MM, LEAST_LARGE_MM = 30, 50
 MOST_MM = 99
 # Where a finding counts as off the middle, as a fraction of the image.
 _BEFORE_MIDDLE, _AFTER_MIDDLE = 0.44, 0.56
@@ -144,8 +146,8 @@ def meaning_of(
 
     Args:
         family: one of :data:`FAMILIES`.
-        categories: labels by name: class, plane, population, contrast, level, kernel; unknown
-            ones are left out of the dict or "".
+        categories: labels by name: class, plane, population, contrast, level, kernel. Those that
+            are not known are missing or "", those that the family does not say are left out.
         box: of the tumor: center x, center y, width, height as fractions of the image.
         width_mm, height_mm: extent of the whole image, to tell sizes by; 0 where not known.
         signal: of the finding, where it was measured.
@@ -155,16 +157,16 @@ def meaning_of(
     """
     if family not in FAMILIES:
         raise ValueError(f"family is one of {', '.join(FAMILIES)}, got {family!r}")
-    told = {name: _SYNONYMS.get(value, value) for name, value in (categories or {}).items()}
-    finding = told.pop("finding", "") or told.get("class", "")
-    told = {name: told[name] for name in SAYS[family] if told.get(name)}
+    named = {name: _SYNONYMS.get(value, value) for name, value in (categories or {}).items()}
+    finding = named.pop("finding", "") or named.get("class", "")
+    told: dict[str, Any] = {name: named[name] for name in SAYS[family] if named.get(name)}
     if family == "brain_t1c":
         told["contrast"] = "T1c"
     absent = _absent_with(finding) if family != "brain_labels" else ("tumor",)
     meaning = Meaning(modality=_MODALITY[family], finding=finding, absent=absent, **told)
     if box is None or finding in ("", "normal"):
         return meaning
-    place = place_of(box, told.get("plane", ""))
+    place: dict[str, Any] = place_of(box, told.get("plane", ""))
     extent = max(box[2] * width_mm, box[3] * height_mm)
     whole_mm = min(MOST_MM, max(1, round(extent))) if extent > 0 else 0
     size = size_of(whole_mm) if whole_mm else ""
@@ -208,7 +210,9 @@ def _third(place: float, before: str, middle: str, after: str) -> str:
     return middle if place <= _AFTER_MIDDLE else after
 
 
-def part_of(meaning: Meaning, rng: np.random.Generator, *, keep: float = 0.6) -> Meaning:
+def part_of(
+    meaning: Meaning, rng: np.random.Generator, *, keep: float = 0.6, deny: float = 0.25
+) -> Meaning:
     """A part of a meaning, as a sentence rarely says all.
 
     Args:
@@ -216,13 +220,14 @@ def part_of(meaning: Meaning, rng: np.random.Generator, *, keep: float = 0.6) ->
         rng: decides what is told; the finding is told more often than the rest, sizes either as
             a word or in mm, at most two absences.
         keep: chance that an attribute is told.
+        deny: chance that something absent is told; higher where nothing is found.
     """
-    told = {name: value for name, value in meaning.said().items() if name != "absent"}
-    told = {name: value for name, value in told.items() if rng.random() < keep}
+    whole = {name: value for name, value in meaning.said().items() if name != "absent"}
+    told: dict[str, Any] = {name: value for name, value in whole.items() if rng.random() < keep}
     if meaning.finding and (rng.random() < 0.8 or any(name in told for name in OF_FINDING)):
         told["finding"] = _told_finding(meaning.finding, rng)
     exact = bool(meaning.size_mm) and "size" in told and rng.random() < 0.4
-    chance = 0.25 if meaning.finding not in ("", "normal") else 0.45
+    chance = deny if meaning.finding not in ("", "normal") else min(1.0, deny + 0.2)
     absent = rng.permutation(meaning.absent)[: rng.integers(1, 3)] if rng.random() < chance else ()
     return Meaning(
         **told,
@@ -239,7 +244,7 @@ def _told_finding(finding: str, rng: np.random.Generator) -> str:
 def drawn_meaning(rng: np.random.Generator) -> Meaning:
     """Any meaning that a sentence may have, whether or not an image of it is known."""
     family = FAMILIES[rng.choice(4, p=(0.5, 0.25, 0.1, 0.15))]
-    told = {"modality": _MODALITY[family]}
+    told: dict[str, Any] = {"modality": _MODALITY[family]}
     for name in ("contrast", "plane", "population", "level", "kernel"):
         if name in SAYS[family]:
             told[name] = str(rng.choice(VALUES[name]))
@@ -254,7 +259,9 @@ def drawn_meaning(rng: np.random.Generator) -> Meaning:
     extent_mm = int(rng.integers(3, MOST_MM + 1)) if family == "brain_t1c" else 0
     meaning = Meaning(**told, size=size_of(extent_mm) if extent_mm else "", size_mm=extent_mm)
     others = _could_be_absent(family, meaning.finding)
-    return part_of(replace(meaning, absent=others), rng, keep=float(rng.uniform(0.25, 0.9)))
+    return part_of(
+        replace(meaning, absent=others), rng, keep=float(rng.uniform(0.25, 0.9)), deny=0.4
+    )
 
 
 def _could_be_absent(family: str, finding: str) -> tuple[str, ...]:
@@ -272,7 +279,7 @@ def changed(meaning: Meaning, rng: np.random.Generator) -> Meaning:
     if meaning.finding in ABSENTABLE:
         ways += ["finding", "finding", "negated", "negated"]
     if meaning.absent:
-        ways += ["absent", "affirmed"]
+        ways += ["absent", "affirmed", *["swapped"] * 3 * (meaning.finding in ABSENTABLE)]
     if not ways:
         return replace(meaning, plane=_other("plane", meaning.plane, rng))
     return _changed_in(meaning, ways[rng.integers(len(ways))], rng)
@@ -287,6 +294,10 @@ def _changed_in(meaning: Meaning, way: str, rng: np.random.Generator) -> Meaning
         there = meaning.absent[rng.integers(len(meaning.absent))]
         kinds = {name for name in meaning.absent if name not in (there, _IMPLIED.get(there))}
         return replace(meaning, finding=there, absent=_in_order(kinds))
+    if way == "swapped":  # what is there and what is not change places
+        there = meaning.absent[rng.integers(len(meaning.absent))]
+        gone = {meaning.finding, *meaning.absent} - {there, _IMPLIED.get(there)}
+        return replace(meaning, finding=there, absent=_in_order(gone))
     if way == "absent":
         return replace(meaning, absent=meaning.absent[1:])
     if way == "finding":
@@ -301,10 +312,11 @@ def _changed_in(meaning: Meaning, way: str, rng: np.random.Generator) -> Meaning
             return replace(meaning, size=_other("size", meaning.size, rng))
         extent_mm = 3 + (meaning.size_mm - 3 + int(rng.integers(10, 80))) % (MOST_MM - 2)
         return replace(meaning, size=size_of(extent_mm), size_mm=extent_mm)
-    return replace(meaning, **{way: _other(way, getattr(meaning, way), rng)})
+    other: dict[str, Any] = {way: _other(way, getattr(meaning, way), rng)}
+    return replace(meaning, **other)
 
 
-def _in_order(names: set[str]) -> tuple[str, ...]:
+def _in_order(names: Collection[str | None]) -> tuple[str, ...]:
     return tuple(name for name in ABSENTABLE if name in names)
 
 

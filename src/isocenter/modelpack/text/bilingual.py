@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -51,7 +52,14 @@ class BilingualEncoder:
             network = TextEncoder(**named)
             state = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
             network.load_state_dict(state)
-        except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            RuntimeError,
+            SafetensorError,
+        ) as error:
             raise ModelRefused(f"the folder holds no text encoder: {error}") from error
         return cls(network, device=device)
 

@@ -1,9 +1,9 @@
 """A fixed list of known words, English and Chinese, and texts cut into them.
 
 English is read word by word in lower case, numbers digit by digit. A run of Chinese characters is
-cut so that as few characters as possible stay unknown, in as few words as possible. A character that
-is known only inside words is not known alone, so a word cannot be taken for another made of the
-same characters.
+cut so that as few characters as possible stay unknown, in as few words as possible. A character
+that is known only inside words is not known alone, so a word cannot be taken for another made of
+the same characters.
 """
 
 from __future__ import annotations
@@ -128,12 +128,14 @@ class Vocabulary:
             return [Word(text=run, ids=tuple(self._ids[sign] for sign in run))]
         if re.fullmatch(r"[a-z']+", run) or len(run) == 1:
             return [] if re.fullmatch(r"[-/'\"“”‘_+]", run) else [self._word(run)]
-        return self._best_cut(run)
+        words = self._best_cut(run)
+        if run.isascii() and not all(word.known and len(word.text) > 1 for word in words):
+            return [self._word(run)]  # T12 is not T1 and a 2
+        return words
 
     def _word(self, text: str) -> Word:
-        number = self._ids.get(text)
-        known = number is not None
-        return Word(text=text, ids=(number if known else self._ids[UNKNOWN],), known=known)  # type: ignore[arg-type]
+        number = self._ids.get(text, self._ids[UNKNOWN])
+        return Word(text=text, ids=(number,), known=text in self._ids)
 
     def _best_cut(self, run: str) -> list[Word]:
         """The cut with fewest unknown characters, then fewest words, then the longest first."""

@@ -30,7 +30,7 @@ class TextEncoderRecipe:
     """The complete configuration.
 
     Attributes:
-        width, layers, heads, feed_forward, most_tokens: of the network.
+        width, layers, heads, feed_forward, looks, most_tokens: of the network.
         loop: how it is fitted; a batch counts items of four sentences.
         validation_items: items by which the best weights are chosen.
         seed: of everything.
@@ -40,10 +40,11 @@ class TextEncoderRecipe:
     layers: int = 3
     heads: int = 4
     feed_forward: int = 256
+    looks: int = 12
     most_tokens: int = 40
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=800,
+            steps=1000,
             batch_size=24,
             learning_rate=2e-3,
             weight_decay=0.01,
@@ -85,6 +86,7 @@ def train(
             layers=recipe.layers,
             heads=recipe.heads,
             feed_forward=recipe.feed_forward,
+            looks=recipe.looks,
             most_tokens=recipe.most_tokens,
         )
         learner = text_learner(network)
