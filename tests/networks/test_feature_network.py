@@ -87,7 +87,7 @@ def test_an_embedding_is_a_unit_vector_whatever_the_size() -> None:
 
 
 @pytest.mark.parametrize("setting", [{"side": 8}, {"grid": 0}, {"channels": 10**7}])
-def test_an_embedding_that_cannot_be_meant_is_refused(setting: dict[str, int]) -> None:
+def test_an_embedding_that_cannot_be_meant_is_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="got"):
         ImageEmbedding(**SMALL, **setting)
 
