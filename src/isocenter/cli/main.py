@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from isocenter.cli.clean import clean
 from isocenter.cli.demo import demo
 from isocenter.cli.evaluate import evaluate
+from isocenter.cli.evaluate_set import evaluate_set
 from isocenter.cli.model import show_model
 from isocenter.cli.options import telling_options
 from isocenter.cli.outcome import BY_SIGNAL
@@ -172,6 +173,7 @@ def _about(
 
 app.command(name="series")(list_series)
 app.command()(evaluate)
+app.command(name="evaluate-set")(evaluate_set)
 app.command()(demo)
 app.command()(train)
 app.command()(clean)

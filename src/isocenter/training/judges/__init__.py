@@ -1,0 +1,1 @@
+"""Networks that judge, fitted: features, embeddings of copies, classifiers."""
