@@ -3,7 +3,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isocenter.networks.autoencoder import Autoencoder, LatentDistribution, folded, unfolded
+from isocenter.networks.autoencoder import (
+    Autoencoder,
+    LatentDistribution,
+    block_waves,
+    folded,
+    unfolded,
+)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 4, 6), (1, 3, 2, 4, 6)])
@@ -103,3 +109,27 @@ def test_its_configuration_builds_it_again() -> None:
     again = Autoencoder(**network.config)
     assert again.config == network.config
     again.load_state_dict(network.state_dict())
+
+
+@pytest.mark.parametrize(("factor", "spatial_dims"), [(4, 2), (8, 2), (4, 3)])
+def test_block_waves_are_orthonormal_and_the_mean_comes_first(
+    factor: int, spatial_dims: int
+) -> None:
+    waves, deviations = block_waves(6, factor=factor, spatial_dims=spatial_dims)
+    flat = waves.flatten(1)
+    torch.testing.assert_close(flat @ flat.T, torch.eye(6), atol=1e-6, rtol=0)
+    torch.testing.assert_close(flat[0], torch.full_like(flat[0], flat.shape[1] ** -0.5))
+    assert (deviations.diff() <= 1e-6).all()
+
+
+def test_a_new_autoencoder_is_a_cosine_transform() -> None:
+    network = Autoencoder(channels=(8, 8), latent_channels=16, norm_groups=4)
+    image = torch.randn(2, 1, 16, 16)
+    found = network.encode(image)
+    # All sixteen coefficients of a block of four by four are kept, so nothing is lost.
+    torch.testing.assert_close(network.decode(found.mean), image, atol=1e-4, rtol=0)
+    fewer = Autoencoder(channels=(8, 8), latent_channels=1, norm_groups=4)
+    blocks = torch.nn.functional.avg_pool2d(image, 4)
+    wanted = torch.nn.functional.interpolate(blocks, scale_factor=4)
+    again = fewer.decode(fewer.encode(image).mean)
+    torch.testing.assert_close(again, wanted, atol=1e-4, rtol=0)
