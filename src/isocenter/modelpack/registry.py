@@ -75,6 +75,7 @@ PARTS: dict[str, PartKind] = {
     "Autoencoder": PartKind(module="isocenter.networks.autoencoder", name="Autoencoder"),
     "LatentUNet": PartKind(module="isocenter.networks.latent_unet", name="LatentUNet"),
     "TextEncoder": PartKind(module="isocenter.networks.text_encoder", name="TextEncoder"),
+    "CopyGuard": PartKind(module="isocenter.networks.copy_guard", name="CopyGuard"),
     "Process": PartKind(
         module="isocenter.diffusion.process",
         name="Process",
@@ -104,6 +105,7 @@ KINDS: dict[str, ModelKind] = {
             "denoiser": ("LatentUNet",),
             "text": ("TextEncoder",),
             "scheduler": ("Process",),
+            "guard": ("CopyGuard",),
         },
         tables=("families",),
     ),

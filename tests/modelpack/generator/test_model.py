@@ -202,3 +202,20 @@ def test_scaling_latents_is_undone() -> None:
         LatentScale(mean=(0.0,), deviation=(0.0,))
     with pytest.raises(ValueError, match="one number a channel"):
         LatentScale(mean=(0.0, 1.0), deviation=(1.0,))
+
+
+def test_a_copy_of_a_training_image_is_known() -> None:
+    import torch
+
+    generator = tiny_generator()
+    image = drawn(generator, Wish())
+    assert not generator.is_copy(image)
+    assert generator.guard is not None
+    scaled = (image / 127.5 - 1).astype(np.float32)
+    vector = generator.guard.embedding(torch.from_numpy(scaled)[None, None])
+    generator.guard.training_vectors("heads")[1] = vector[0].detach()
+    assert generator.is_copy(image)
+    assert not generator.is_copy(drawn(generator, Wish(), 7) * 0)
+    generator.guard = None
+    with pytest.raises(ModelRefused, match="no guard"):
+        generator.is_copy(image)

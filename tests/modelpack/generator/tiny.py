@@ -11,6 +11,7 @@ from isocenter.modelpack.generator.told import vocabulary_of
 from isocenter.modelpack.text.bilingual import BilingualEncoder
 from isocenter.modelpack.text.vocabulary import Vocabulary
 from isocenter.networks.autoencoder import Autoencoder
+from isocenter.networks.copy_guard import CopyGuard
 from isocenter.networks.latent_unet import LatentUNet
 from isocenter.networks.text_encoder import TextEncoder
 
@@ -100,6 +101,10 @@ def tiny_generator(family: str = "heads") -> ImageGenerator:
                 heads=2,
                 feed_forward=16,
             )
+        ),
+        guard=CopyGuard(
+            embedding={"channels": 8, "side": 32, "grid": 2, "widths": [16, 32], "blocks": [1, 1]},
+            groups={name: {"num_images": 2, "threshold": 0.99} for name in ("heads", "chests")},
         ),
         scale=LatentScale(mean=(0.1, -0.1), deviation=(0.5, 0.6)),
         defaults=Defaults(steps=3, guidance=1.5),

@@ -59,12 +59,12 @@ def made() -> SimpleNamespace:
 
 def test_a_memorized_patient_is_blocked(made: SimpleNamespace) -> None:
     planted = slightly_altered(made.training[7:9], seed=123)
-    assert made.guard.judge(planted).is_copy.all()
+    assert made.guard.judge(planted, "images").is_copy.all()
     assert made.calibration.copies_caught > 0.9
 
 
 def test_a_stranger_is_not(made: SimpleNamespace) -> None:
-    assert made.guard.judge(heads(40, 2)).is_copy.mean() < 0.05
+    assert made.guard.judge(heads(40, 2), "images").is_copy.mean() < 0.05
     assert made.calibration.held_out_blocked == 0
     assert made.calibration.held_out_median < made.calibration.threshold
 
@@ -74,13 +74,13 @@ def test_a_guard_survives_being_stored_in_half_precision(made: SimpleNamespace) 
     again = CopyGuard(**made.guard.config)
     again.load_state_dict({name: value.float() for name, value in halves.items()})
     images = heads(5, 3)
-    assert again.judge(images).similarity == pytest.approx(
-        made.guard.judge(images).similarity, abs=1e-6
+    assert again.judge(images, "images").similarity == pytest.approx(
+        made.guard.judge(images, "images").similarity, abs=1e-6
     )
 
 
 def test_the_order_of_the_vectors_is_not_that_of_the_patients(made: SimpleNamespace) -> None:
-    rows = made.guard.judge(made.training).row
+    rows = made.guard.judge(made.training, "images").row
     assert sorted(rows.tolist()) == list(range(60))
     assert rows.tolist() != list(range(60))
 

@@ -85,6 +85,7 @@ def make_guard(
     training: NDArray,
     held_out: NDArray,
     *,
+    group: str = "images",
     alter: Alter | None = None,
     percentile: float = PERCENTILE,
     margin: float = MARGIN,
@@ -99,6 +100,7 @@ def make_guard(
         embedding: trained on the training images.
         training: (images, rows, columns) in [-1, 1], all that the generator is trained on.
         held_out: images of patients that neither was trained on.
+        group: what they are.
         alter: makes altered copies, for trying how many are caught; None tries none.
 
     Raises:
@@ -114,12 +116,15 @@ def make_guard(
     outside = nearest_similarity(embedded(rounded, held_out), vectors)[0]
     threshold = copy_threshold(outside, percentile=percentile, margin=margin)
     guard = CopyGuard(
-        embedding=embedding.config, num_images=len(training), threshold=threshold
+        embedding=embedding.config,
+        groups={group: {"num_images": len(training), "threshold": threshold}},
     ).eval()
     guard.embedding.load_state_dict(rounded.state_dict())
-    guard.training_vectors.copy_(torch.from_numpy(vectors))
+    guard.training_vectors(group).copy_(torch.from_numpy(vectors))
     guard.requires_grad_(False)
-    caught = float("nan") if alter is None else float(guard.judge(alter(training)).is_copy.mean())
+    caught = (
+        float("nan") if alter is None else float(guard.judge(alter(training), group).is_copy.mean())
+    )
     return guard, Calibration(
         threshold=threshold,
         held_out_median=float(np.median(outside)),

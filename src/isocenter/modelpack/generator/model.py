@@ -34,6 +34,7 @@ from isocenter.modelpack.generator.wish import Generated, Wish
 from isocenter.modelpack.text.bilingual import BilingualEncoder
 from isocenter.modelpack.text.encoder import TextEncoder
 from isocenter.networks.autoencoder import Autoencoder
+from isocenter.networks.copy_guard import CopyGuard
 from isocenter.networks.latent_unet import Conditions, LatentUNet
 
 MOST_STEPS = 1000
@@ -118,6 +119,7 @@ class ImageGenerator:
         text: TextEncoder,
         scale: LatentScale,
         card: dict[str, Any],
+        guard: CopyGuard | None = None,
         family: str = "",
         defaults: Defaults | None = None,
         weights_sha256: str = "",
@@ -132,6 +134,7 @@ class ImageGenerator:
         self.process = process
         self.text = text
         self.scale = scale
+        self.guard = None if guard is None else guard.eval().requires_grad_(False)
         self.card = card
         self.name: str = card["name"]
         self.version: str = card["version"]
@@ -246,6 +249,23 @@ class ImageGenerator:
                     if watched is None
                     else watched.maps(place, words, values[place].shape),
                 )
+
+    def is_copy(self, values: NDArray) -> bool:
+        """Whether an image is that of a patient the model was trained on, by its copy guard.
+
+        Args:
+            values: (rows, columns) in the family's unit.
+
+        Raises:
+            ModelRefused: the model has no guard, as one has that is not finished.
+        """
+        if self.guard is None:
+            raise ModelRefused(
+                f"{self.name} has no guard against copies of training images, so nothing that it "
+                "draws may be written; finish its training"
+            )
+        scaled = self._image(values)[0].cpu().numpy()
+        return bool(self.guard.judge(scaled, self.family.name).is_copy[0])
 
     def edit(
         self,
@@ -376,7 +396,13 @@ class ImageGenerator:
             "denoiser": self.denoiser,
             "text": self.text.network,
             "scheduler": self.process,
+            "guard": self._guard_to_keep(),
         }
+
+    def _guard_to_keep(self) -> CopyGuard:
+        if self.guard is None:
+            raise ModelRefused("a generator is kept with a guard against copies; make one first")
+        return self.guard
 
     def settings(self) -> dict[str, Any]:
         """What stands in the index beside the parts."""
@@ -412,6 +438,7 @@ class ImageGenerator:
             process=parts["scheduler"],
             text=BilingualEncoder(parts["text"]),
             scale=LatentScale(**settings["scale"]),
+            guard=parts["guard"],
             defaults=Defaults(**defaults),
             card=card,
             weights_sha256=weights_sha256,
@@ -573,6 +600,8 @@ class ImageGenerator:
             raise ValueError("the denoiser was made for other categories than its families have")
         if config["num_numbers"] != len(self.vocabulary.numbers):
             raise ValueError("the denoiser was made for other numbers than its families have")
+        if self.guard is not None and set(self.guard.groups) != set(self.families):
+            raise ValueError("the guard against copies knows other families than the generator")
         if config["text_width"] != self.text.width:
             raise ValueError(
                 f"the denoiser takes words of width {config['text_width']}, the text encoder gives "

@@ -74,7 +74,7 @@ def vocabulary_of(families: Iterable[Family]) -> Vocabulary:
     categories: dict[str, tuple[str, ...]] = {FAMILY: tuple(one.name for one in listed)}
     numbers: dict[str, tuple[float, float]] = {}
     for family in listed:
-        for name, values in family.categories.items():
+        for name, values in sorted(family.categories.items()):  # as a file of JSON has them
             known = categories.get(name, ())
             categories[name] = known + tuple(value for value in values if value not in known)
         for number in family.numbers:
