@@ -125,7 +125,7 @@ def save_set(images: ImageSet, path: Path) -> None:
     if images.guides is not None:
         arrays["guides"] = images.guides
     with partial.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
     partial.replace(path)
 
 
