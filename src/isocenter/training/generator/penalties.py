@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from isocenter.core.checks import check_least, check_positive
@@ -140,31 +143,23 @@ class BodyAndLung:
 def reached_from_edge(free: Tensor) -> Tensor:
     """Where one comes from the edges of an image by free places alone, side by side.
 
+    Found on the processor, image by image.
+
     Args:
         free: (..., row, column) bool.
 
     Returns:
         Bool of the same shape.
     """
-    reached = torch.zeros_like(free)
-    for edge in (0, -1):
-        reached[..., edge, :] = free[..., edge, :]
-        reached[..., :, edge] = free[..., :, edge]
-    for _ in range(free.shape[-1] + free.shape[-2]):
-        before = reached
-        for axis in (-2, -1):
-            reached = _swept(reached, free, axis)
-            reached = _swept(reached.flip(axis), free.flip(axis), axis).flip(axis)
-        if torch.equal(reached, before):
-            break
-    return reached
+    images = free.reshape(-1, *free.shape[-2:]).cpu().numpy()
+    reached = np.stack([_joined_to_edge(image) for image in images])
+    return torch.from_numpy(reached).to(free.device).view(free.shape)
 
 
-def _swept(reached: Tensor, free: Tensor, axis: int) -> Tensor:
-    """One step on along an axis, as far as it is free."""
-    shape = [1] * free.ndim
-    shape[axis] = -1
-    place = torch.arange(free.shape[axis], device=free.device).view(shape)
-    last = torch.where(reached, place, -1).cummax(dim=axis).values
-    wall = torch.where(free, -1, place).cummax(dim=axis).values
-    return last > wall
+def _joined_to_edge(free: NDArray) -> NDArray:
+    labels, count = ndimage.label(free)
+    joined = np.zeros(count + 1, bool)
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        joined[edge] = True
+    joined[0] = False  # what is not free
+    return joined[labels]
