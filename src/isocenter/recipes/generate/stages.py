@@ -145,9 +145,16 @@ def encode(
     *,
     say: Say = say_nothing,
 ) -> Encoded:
-    """Latents of all images and the sentences about them; latents are kept in ``output``."""
+    """Latents of the images that train and validate, and sentences about them.
+
+    Latents are kept in ``output``.
+    """
     named = {one.name: one for one in families}
     vocabulary = vocabulary_of(families)
+    sets = {
+        name: images.chosen(np.concatenate([images.indices(TRAIN), images.indices(VALIDATION)]))
+        for name, images in sets.items()
+    }
     found = _latents(sets, autoencoder, output / LATENTS, say)
     train_means = [
         found[name][0][torch.from_numpy(images.indices(TRAIN))] for name, images in sets.items()
