@@ -34,7 +34,7 @@ class PartKind:
 
     def load(self) -> Any:
         """The class."""
-        return getattr(import_module(self.module), self.name)
+        return _class(self.module, self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,18 @@ class ModelKind:
 
     def load(self) -> Any:
         """The class."""
-        return getattr(import_module(self.module), self.name)
+        return _class(self.module, self.name)
+
+
+def _class(module: str, name: str) -> Any:
+    """A class of ours; what it needs may be an extra that is not installed."""
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ModelRefused(
+            f"this kind of model needs {error.name}, which is not installed; install the extra "
+            "`generate`, such as by `pip install 'isocenter[generate]'`"
+        ) from error
 
 
 PARTS: dict[str, PartKind] = {
