@@ -590,3 +590,14 @@ def test_a_disk_that_is_full_is_said_and_leaves_no_model(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from isocenter.modelpack import registry
+
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name="monai")
+
+    monkeypatch.setattr(registry, "import_module", missing)
+    with pytest.raises(ModelRefused, match=r"monai.*isocenter\[generate\]"):
+        registry.PARTS["Autoencoder"].load()

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from isocenter.core.checks import check_least, check_positive
 from isocenter.diffusion.process import Process
+from isocenter.recipes.generate.text_encoder import TextEncoderRecipe
 from isocenter.training.generator.autoencoder import AutoencoderLosses
 from isocenter.training.generator.denoiser import NoiseSettings
 from isocenter.training.generator.latent_cases import DropSettings
+from isocenter.training.judges.copy_embedding import CopyEmbeddingSettings
 from isocenter.training.loop import LoopSettings
 
 GENERATOR_VERSION = "0.1"
@@ -99,8 +101,9 @@ class GenerateRecipe:
         families: what it makes, by name.
         shares: how often each family is drawn within its size, in the order of ``families``.
         simulated: images simulated for ``brain_labels``.
-        autoencoder, denoiser: the two networks.
+        text, autoencoder, denoiser: the three networks.
         process: from latents to noise.
+        guard: against copies of training images.
         validation_cases: items that judge.
     """
 
@@ -110,9 +113,11 @@ class GenerateRecipe:
     families: tuple[str, ...] = ("brain_t1c", "chest_radiograph", "chest_ct", "brain_labels")
     shares: tuple[float, ...] = (0.5, 1.0, 0.2, 0.3)
     simulated: int = 4_000
+    text: TextEncoderRecipe = field(default_factory=TextEncoderRecipe)
     autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
     denoiser: DenoiserRecipe = field(default_factory=DenoiserRecipe)
     process: Process = field(default_factory=Process)
+    guard: CopyEmbeddingSettings = field(default_factory=CopyEmbeddingSettings)
     validation_cases: int = 256
 
     def __post_init__(self) -> None:

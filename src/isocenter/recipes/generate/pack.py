@@ -11,13 +11,16 @@ from typing import Any
 import torch
 
 from isocenter.core.version import __version__
+from isocenter.evaluation.sets.copies import Calibration
 from isocenter.modelpack.generator.model import ImageGenerator, LatentScale
 from isocenter.modelpack.text.bilingual import BilingualEncoder
 from isocenter.networks.autoencoder import Autoencoder
+from isocenter.networks.copy_guard import CopyGuard
 from isocenter.networks.latent_unet import LatentUNet
 from isocenter.recipes.generate import card as generator_card
 from isocenter.recipes.generate.collection import Collection
 from isocenter.recipes.generate.configuration import GenerateRecipe
+from isocenter.recipes.generate.guard import described
 from isocenter.recipes.provenance import code_commit
 
 
@@ -29,6 +32,8 @@ def pack(
     denoiser: LatentUNet,
     text: BilingualEncoder,
     scale: LatentScale,
+    guard: CopyGuard,
+    calibrations: dict[str, Calibration],
     folder: Path,
     history: str = "",
 ) -> Path:
@@ -45,6 +50,7 @@ def pack(
         process=recipe.process,
         text=text,
         scale=scale,
+        guard=guard,
         card=card,
     )
     shutil.rmtree(folder, ignore_errors=True)
@@ -54,6 +60,7 @@ def pack(
         "commit": commit,
         "torch": torch.__version__,
         "images and patients": collection.counts(),
+        "guard": described(calibrations),
     }
     if history:
         training["history"] = history

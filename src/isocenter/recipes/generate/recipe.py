@@ -17,6 +17,7 @@ from isocenter.modelpack.text.bilingual import BilingualEncoder
 from isocenter.recipes.generate import text_encoder
 from isocenter.recipes.generate.collection import OWN, Collection, gather, is_own_folder
 from isocenter.recipes.generate.configuration import GenerateRecipe, generators
+from isocenter.recipes.generate.guard import fit_guard, held_out_parts
 from isocenter.recipes.generate.pack import pack
 from isocenter.recipes.generate.pictures import sheet_of
 from isocenter.recipes.generate.stages import encode, fit_autoencoder, fit_denoiser
@@ -76,8 +77,10 @@ def train(
     check_output(output, resume=resume)
     collection = gather(recipe, data, output, say=say)
     _tell(collection, say)
+    for images in collection.sets.values():
+        held_out_parts(images)  # refuses too few before hours of work
     begin_run(output, recipe, data=collection.digest())
-    text = fitted_text(output, resume=resume, say=say)
+    text = fitted_text(recipe, output, resume=resume, say=say)
     autoencoder = fit_autoencoder(
         recipe, collection.sets, output, resume=resume, device=device, say=say
     )
@@ -94,6 +97,7 @@ def train(
         device=device,
         say=say,
     )
+    guard, calibrations = fit_guard(recipe, collection, output, say=say)
     folder = output / MODEL
     if is_main_process():
         pack(
@@ -103,17 +107,21 @@ def train(
             denoiser=denoiser,
             text=text,
             scale=encoded.scale,
+            guard=guard,
+            calibrations=calibrations,
             folder=folder,
         )
     wait_for_all()
     return folder
 
 
-def fitted_text(output: Path, *, resume: bool, say: Say = say_nothing) -> BilingualEncoder:
+def fitted_text(
+    recipe: GenerateRecipe, output: Path, *, resume: bool, say: Say = say_nothing
+) -> BilingualEncoder:
     """The text encoder of this run, fitted where it is not there yet."""
     folder = output / TEXT / text_encoder.MODEL
     if not folder.is_dir():
-        text_encoder.train(text_encoder.text_encoder(), output / TEXT, resume=resume, say=say)
+        text_encoder.train(recipe.text, output / TEXT, resume=resume, say=say)
     wait_for_all()
     return BilingualEncoder.from_folder(folder)
 

@@ -43,8 +43,8 @@ class CopyEmbeddingSettings:
     channels: int = 64
     side: int = 96
     grid: int = 3
-    widths: Sequence[int] = (32, 64, 128)
-    blocks: Sequence[int] = (1, 1, 2)
+    widths: tuple[int, ...] = (32, 64, 128)
+    blocks: tuple[int, ...] = (1, 1, 2)
     fit: FitSettings = field(default_factory=lambda: FitSettings(steps=1200, batch_size=48))
     alteration: AlterationSettings = field(default_factory=AlterationSettings)
     temperature: float = 0.1

@@ -1,0 +1,120 @@
+"""The guard against copies of a generator's training images."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isocenter.core.errors import InputRefused
+from isocenter.core.progress import Say, say_nothing
+from isocenter.core.seeds import derived_seed
+from isocenter.datasets.image_sets.image_set import ImageSet
+from isocenter.datasets.splits import CALIBRATION, TEST, TRAIN, VALIDATION
+from isocenter.evaluation.sets.copies import LEAST_HELD_OUT, Calibration, make_guard
+from isocenter.networks.copy_guard import CopyGuard
+from isocenter.networks.image_embedding import ImageEmbedding
+from isocenter.recipes.generate.collection import Collection
+from isocenter.recipes.generate.configuration import GenerateRecipe
+from isocenter.training.checkpoint import load_state, save_state
+from isocenter.training.judges.copy_embedding import CopyEmbeddingSettings, train_copy_embedding
+from isocenter.training.judges.fitting import resized
+from isocenter.training.processes import is_main_process, wait_for_all
+
+GUARD = "guard"
+_EMBEDDING = "embedding.pt"
+
+
+def fit_guard(
+    recipe: GenerateRecipe,
+    collection: Collection,
+    output: Path,
+    *,
+    say: Say = say_nothing,
+) -> tuple[CopyGuard, dict[str, Calibration]]:
+    """Fit the embedding on the training images and calibrate each family on held-out patients.
+
+    The embedding is kept in ``output``, so that a run that goes on does not fit it again.
+
+    Raises:
+        InputRefused: a family has too few images of held-out patients.
+    """
+    settings = recipe.guard
+    path = output / GUARD / _EMBEDDING
+    if not path.is_file() and is_main_process():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fitted = _fitted(recipe, collection, settings, say)
+        save_state(path, {"config": fitted.config, "weights": fitted.state_dict()})
+    wait_for_all()
+    kept = load_state(path)
+    embedding = ImageEmbedding(**kept["config"])
+    embedding.load_state_dict(kept["weights"])
+    guards, calibrations = [], {}
+    for name, images in collection.sets.items():
+        say(f"guard of {name}")
+        guard, calibrations[name] = make_guard(
+            embedding,
+            _small(images, (TRAIN,), settings.side),
+            _small(images, held_out_parts(images), settings.side),
+            group=name,
+            seed=derived_seed(recipe.seed, GUARD, name),
+        )
+        guards.append(guard)
+    return CopyGuard.joined(guards), calibrations
+
+
+def held_out_parts(images: ImageSet) -> tuple[str, ...]:
+    """The parts whose images say how near other patients' images come.
+
+    Those of the test part are spared where the others are enough.
+
+    Raises:
+        InputRefused: all of them together are too few.
+    """
+    spared = (CALIBRATION, VALIDATION)
+    if sum(len(images.indices(part)) for part in spared) >= LEAST_HELD_OUT:
+        return spared
+    count = sum(len(images.indices(part)) for part in (*spared, TEST))
+    if count < LEAST_HELD_OUT:
+        raise InputRefused(
+            f"copies of training images are told by {LEAST_HELD_OUT} or more images of patients "
+            f"that are not trained on, and there are {count}; add patients"
+        )
+    return (*spared, TEST)
+
+
+def described(calibrations: dict[str, Calibration]) -> dict[str, Any]:
+    """How each family's guard was calibrated, ready for JSON."""
+    return {
+        name: {key: value for key, value in asdict(found).items() if np.isfinite(value)}
+        for name, found in calibrations.items()
+    }
+
+
+def _fitted(
+    recipe: GenerateRecipe, collection: Collection, settings: CopyEmbeddingSettings, say: Say
+) -> ImageEmbedding:
+    images = [_small(one, (TRAIN,), settings.side) for one in collection.sets.values()]
+    patients = [
+        f"{name} {labels.patient}"
+        for name, one in collection.sets.items()
+        for labels in one.part(TRAIN).labels
+    ]
+    say(f"embedding of {len(patients):,} images to find copies by")
+    return train_copy_embedding(
+        np.concatenate(images),
+        patients,
+        settings=settings,
+        seed=derived_seed(recipe.seed, GUARD),
+        say=say,
+    )
+
+
+def _small(images: ImageSet, parts: tuple[str, ...], side: int) -> NDArray:
+    """Images of some parts at the side that the embedding sees."""
+    rows = np.concatenate([images.indices(part) for part in parts])
+    found = [resized(images.values(rows[k : k + 64]), side) for k in range(0, len(rows), 64)]
+    return np.concatenate(found or [np.empty((0, side, side), np.float32)])
