@@ -38,12 +38,12 @@ from isocenter.core.files import (
 )
 from isocenter.modelpack.card import checked_card
 from isocenter.modelpack.registry import (
-    KINDS,
     PARTS,
     ModelKind,
     model_kind,
     part_kind,
     shipped_kind,
+    shipped_names,
 )
 
 INDEX = "model_index.json"
@@ -225,17 +225,19 @@ def shipped_folder(name: str = "ct_enhance") -> Path:
     Raises:
         ModelRefused: there is none of that name.
     """
-    if shipped_kind(name) is None:
+    kind = shipped_kind(name)
+    if kind is None:
         raise ModelRefused(f"no model named {name!r} comes with the package; give its folder")
-    return Path(str(files("isocenter.modelpack"))) / "shipped" / name
+    return Path(str(files("isocenter.modelpack"))) / "shipped" / kind.shipped
 
 
 def load(model: str | Path | None = None, *, device: str = "cpu") -> Any:
     """A model by the name under which it is shipped, or from its folder.
 
     Args:
-        model: "ct_enhance" (taken where absent) or a model folder. A folder that has the name of
-            a shipped model is given as a path, such as "./ct_enhance".
+        model: "ct_enhance" (taken where absent), the name of a family of images that a shipped
+            generator draws, or a model folder. A folder that has the name of a shipped model is
+            given as a path, such as "./ct_enhance".
         device: "cpu", "cuda", "cuda:N" or "auto".
 
     Raises:
@@ -245,15 +247,17 @@ def load(model: str | Path | None = None, *, device: str = "cpu") -> Any:
     name = "ct_enhance" if model is None else str(model)
     kind = shipped_kind(name) if not isinstance(model, Path) else None
     if kind is not None:
-        return load_folder(kind=kind.name, device=device)
+        loaded = load_folder(kind=kind.name, device=device)
+        return loaded.of(name) if name in kind.families else loaded
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        shipped = [each.shipped for each in KINDS.values() if each.shipped]
+        shipped = shipped_names()
         near = difflib.get_close_matches(folder.name, shipped, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
+        comes = "come" if len(shipped) > 1 else "comes"
         raise ModelRefused(
-            f"there is no such model and no such folder; {hint}{', '.join(shipped)} comes with the "
-            "package, for any other give the model's folder"
+            f"there is no such model and no such folder; {hint}{', '.join(shipped)} {comes} with "
+            "the package, for any other give the model's folder"
         )
     return load_folder(folder, device=device)
 

@@ -48,6 +48,8 @@ class ModelKind:
         explaining_tables: JSON files that may be there and decide no pixel, without their ending;
             ``EXPLAINING`` of :mod:`isocenter.modelpack.folder` names them too.
         shipped: folder of this kind that comes with the package, "" where none does.
+        families: names of what is in the shipped folder, each of which can be loaded; the model
+            has ``of(family)``, which chooses one.
     """
 
     module: str
@@ -56,6 +58,7 @@ class ModelKind:
     tables: tuple[str, ...] = ()
     explaining_tables: tuple[str, ...] = ()
     shipped: str = ""
+    families: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """The class."""
@@ -169,8 +172,25 @@ def part_kind(role: str, named: object, *, kind: ModelKind) -> PartKind:
 
 
 def shipped_kind(name: str) -> ModelKind | None:
-    """The kind whose shipped folder has this name; None where there is no such folder."""
-    return next((kind for kind in KINDS.values() if kind.shipped and kind.shipped == name), None)
+    """The kind whose shipped folder, or a family in it, has this name; None where there is none."""
+    return next(
+        (
+            kind
+            for kind in KINDS.values()
+            if kind.shipped and name in (kind.shipped, *kind.families)
+        ),
+        None,
+    )
+
+
+def shipped_names() -> list[str]:
+    """Every name under which something that is shipped can be loaded, families before folders."""
+    return [
+        name
+        for kind in KINDS.values()
+        if kind.shipped
+        for name in (kind.families or (kind.shipped,))
+    ]
 
 
 def _shown(value: object) -> str:
