@@ -15,7 +15,7 @@ from isocenter.training.processes import is_main_process, wait_for_all
 
 RUN = "run.json"
 # A run may go on with other values of these: they change no weight.
-_HARMLESS = ("workers", "log_every", "checkpoint_every")
+_HARMLESS = ("workers", "log_every", "checkpoint_every", "stop_after_minutes")
 
 
 def check_output(output: Path, *, resume: bool) -> None:

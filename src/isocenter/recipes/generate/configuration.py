@@ -12,7 +12,7 @@ from isocenter.training.generator.autoencoder import AutoencoderLosses
 from isocenter.training.generator.denoiser import NoiseSettings
 from isocenter.training.generator.latent_cases import DropSettings
 from isocenter.training.judges.copy_embedding import CopyEmbeddingSettings
-from isocenter.training.loop import LoopSettings
+from isocenter.training.loop import LongLoopSettings, LoopSettings
 
 GENERATOR_VERSION = "0.1"
 
@@ -69,12 +69,16 @@ class DenoiserRecipe:
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     drop: DropSettings = field(default_factory=DropSettings)
     sentences: int = 8
-    loop: LoopSettings = field(
-        default_factory=lambda: LoopSettings(
-            steps=12_000,
+    loop: LongLoopSettings = field(
+        default_factory=lambda: LongLoopSettings(
+            steps=6_000,
             batch_size=32,
             learning_rate=6e-4,
             warm_up_steps=200,
+            schedule="cosine",
+            decay_after_steps=3_500,
+            average="power",
+            average_relative_std=0.05,
             validate_every=500,
             patience=1_000,
         )
