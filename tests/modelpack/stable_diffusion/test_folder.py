@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 
-from isocenter.core.errors import ModelRefused
+from isocenter.core.errors import InputRefused, ModelRefused
 from isocenter.modelpack.stable_diffusion.adapter import open_adapter
 from isocenter.modelpack.stable_diffusion.card import base_card, card_of, shown_name
 from isocenter.modelpack.stable_diffusion.folder import open_folder
@@ -154,6 +155,22 @@ def test_a_name_that_cannot_be_fetched_is_refused_in_words(
         open_folder("nobody/nothing")
     assert refusal.value.reason == "no_such_model"
     assert "secret" not in str(refusal.value)
+
+
+def test_the_name_of_a_folder_of_ours_never_leaves_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", pytest.fail)
+    with pytest.raises(ModelRefused, match="no such Stable Diffusion folder"):
+        open_folder("models/misspelled")
+
+
+def test_a_library_that_is_missing_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(InputRefused, match="extra `stable`"):
+        load_parts(open_folder(folder))
 
 
 def test_a_name_is_fetched_without_pickles_and_code(

@@ -143,11 +143,11 @@ def test_outside_the_mask_nothing_changes(
 def test_what_is_not_to_change_steers_what_is_drawn(sd2: StableDiffusionGenerator) -> None:
     mask = np.zeros((32, 32), bool)
     mask[12:20, 12:20] = True
-    inside = []
-    for seed in (0, 1):
-        image = sd2.edit(scan(seed=seed), LUNG, 3, strength=1.0, mask=mask, steps=2)
-        inside.append(image.values[mask])
-    assert not np.allclose(*inside)
+    first, second = (
+        sd2.edit(scan(seed=seed), LUNG, 3, strength=1.0, mask=mask, steps=2).values[mask]
+        for seed in (0, 1)
+    )
+    assert not np.allclose(first, second)
 
 
 def test_all_is_forgotten_at_full_strength(sd2: StableDiffusionGenerator) -> None:
@@ -223,7 +223,7 @@ def test_settings_out_of_range_are_refused(
 def test_images_that_cannot_be_edited_are_refused(sd2: StableDiffusionGenerator) -> None:
     values, mask = scan(), np.zeros((32, 32), bool)
     broken = np.where(np.eye(32) > 0, np.nan, values)
-    for image, options, words in (
+    cases: list[tuple[NDArray, dict[str, Any], str]] = [
         (values[None], {}, "row, column"),
         (values[:8], {}, "8 x 32"),
         (broken, {}, "not finite"),
@@ -232,9 +232,11 @@ def test_images_that_cannot_be_edited_are_refused(sd2: StableDiffusionGenerator)
         (values, {"mask": mask}, "no pixel"),
         (values, {"mask": mask.astype(int)}, "bool"),
         (values, {"mask": mask[:4]}, "shape"),
-    ):
+    ]
+    for image, options, words in cases:
+        given: dict[str, Any] = {"strength": 0.5, "steps": STEPS, **options}
         with pytest.raises(InputRefused, match=words):
-            sd2.edit(image, LUNG, 1, **{"strength": 0.5, "steps": STEPS, **options})
+            sd2.edit(image, LUNG, 1, **given)
     with pytest.raises(InputRefused, match="one size"):
         sd2.interpolate(values, values[:20], [0.5])
     with pytest.raises(InputRefused, match="fraction"):

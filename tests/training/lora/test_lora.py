@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from isocenter.modelpack.stable_diffusion.parts import StableParts
+from isocenter.modelpack.stable_diffusion.adapter import open_adapter, put_on
+from isocenter.modelpack.stable_diffusion.folder import open_folder
+from isocenter.modelpack.stable_diffusion.parts import StableParts, load_parts
 from isocenter.modelpack.stable_diffusion.text import embed_texts, token_ids
 from isocenter.training.learner import Batch
 from isocenter.training.lora.losses import NoiseSchedule, condition_of, denoising_errors
@@ -81,6 +84,7 @@ def test_a_lora_begins_without_effect_and_has_few_parameters(parts: StableParts)
     batch = batch_of(parts)
     before = denoising_errors(parts, batch, NoiseSchedule.of(parts))
     network = LoraNetwork(parts, rank=2)
+    assert network.is_without_effect()
     after = denoising_errors(parts, batch, NoiseSchedule.of(parts))
     assert torch.equal(before, after)
     live = [one for one in parts.unet.parameters() if one.requires_grad]
@@ -103,6 +107,26 @@ def test_a_copy_has_matrices_of_its_own_and_the_same_model(parts: StableParts) -
         other = denoising_errors(changed, batch, times)
     assert not torch.allclose(plain, other)
     assert torch.equal(plain, denoising_errors(parts, batch, times))
+
+
+@pytest.mark.parametrize("kind", ["sd1", "xl"])
+def test_what_is_saved_is_what_was_fitted(
+    kind: str, tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    fitted, fresh = (load_parts(open_folder(tiny(kind))) for _ in range(2))
+    network = LoraNetwork(fitted, rank=2, with_text=True)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for one in network.parameters():
+            one.copy_(0.2 * torch.randn(one.shape, generator=generator))
+    batch, times = batch_of(fresh), NoiseSchedule.of(fresh)
+    plain = denoising_errors(fresh, batch, times)
+    network.save(tmp_path)
+    put_on(fresh, open_adapter(tmp_path))
+    again = denoising_errors(fresh, batch, times)
+    assert torch.allclose(again, denoising_errors(fitted, batch, times), rtol=1e-5)
+    assert not torch.allclose(again, plain, rtol=1e-3)
+    assert condition_of(fresh, batch).tokens.requires_grad is False
 
 
 def gradients(parts: StableParts, network: LoraNetwork, batch: Batch) -> Sequence[Tensor]:

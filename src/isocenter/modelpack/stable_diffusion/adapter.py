@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from isocenter.core.checks import check_least, check_positive
-from isocenter.core.errors import ModelRefused, SettingRefused
+from isocenter.core.errors import IsocenterError, ModelRefused, SettingRefused
 from isocenter.core.files import sha256_of
 from isocenter.modelpack.card import checked_card
 from isocenter.modelpack.folder import CARD, verify
 from isocenter.modelpack.stable_diffusion.folder import StableFolder, read_json, refuse_pickles
 from isocenter.modelpack.stable_diffusion.gray import GrayScale
+from isocenter.modelpack.stable_diffusion.libraries import library
 from isocenter.modelpack.stable_diffusion.parts import StableParts
 
 FACTS = "stable_diffusion.json"
@@ -206,6 +207,8 @@ def put_on(parts: StableParts, adapter: Adapter, *, scale: float = 1.0) -> None:
         raise SettingRefused(f"the scale of a LoRA is from 0 to {MOST_SCALE:g}, got {scale:g}")
     try:
         touched = _load(parts, adapter)
+    except IsocenterError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ModelRefused(
             f"the LoRA does not fit this model ({type(error).__name__}); it was made for another"
@@ -215,6 +218,7 @@ def put_on(parts: StableParts, adapter: Adapter, *, scale: float = 1.0) -> None:
 
 
 def _load(parts: StableParts, adapter: Adapter) -> list[Any]:
+    library("peft")  # before diffusers misses it
     mixin = lora_mixin(is_xl=parts.is_xl)
     state, alphas, *_ = mixin.lora_state_dict(
         adapter.path.parent,
@@ -241,21 +245,17 @@ def _load(parts: StableParts, adapter: Adapter) -> list[Any]:
 
 
 def _set_scale(network: Any, scale: float) -> None:
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
+    layer = library("peft.tuners.tuners_utils").BaseTunerLayer
     for module in network.modules():
-        if isinstance(module, BaseTunerLayer):
+        if isinstance(module, layer):
             module.set_scale(_NAME, scale)
 
 
 def lora_mixin(*, is_xl: bool) -> Any:
     """What diffusers reads and writes LoRA files with."""
-    from diffusers.loaders import (
-        StableDiffusionLoraLoaderMixin,
-        StableDiffusionXLLoraLoaderMixin,
-    )
-
-    return StableDiffusionXLLoraLoaderMixin if is_xl else StableDiffusionLoraLoaderMixin
+    loaders = library("diffusers.loaders")
+    kind = "StableDiffusionXL" if is_xl else "StableDiffusion"
+    return getattr(loaders, f"{kind}LoraLoaderMixin")
 
 
 def _weights(folder: Path) -> Path:

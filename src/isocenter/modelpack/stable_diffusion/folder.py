@@ -17,6 +17,7 @@ from typing import Any
 
 from isocenter.core.errors import ModelRefused
 from isocenter.core.files import sha256_of
+from isocenter.modelpack.stable_diffusion.libraries import library
 
 INDEX = "model_index.json"
 PLAIN, XL = "StableDiffusionPipeline", "StableDiffusionXLPipeline"
@@ -104,11 +105,18 @@ def open_folder(model: str | Path) -> StableFolder:
             "layout of diffusers, as its StableDiffusionPipeline.save_pretrained writes it with "
             "safe_serialization"
         )
-    if isinstance(model, Path) or not _HUB_NAME.fullmatch(model):
+    if isinstance(model, Path) or not _is_hub_name(model):
         raise ModelRefused(_NO_FOLDER, reason="no_such_model")
     name, _, revision = model.partition("@")
     fetched = fetch(name, revision=revision or None)
-    return _looked_through(fetched, name=name, revision=revision or fetched.name)
+    is_commit = re.fullmatch(r"[0-9a-f]{40}", fetched.name)
+    return _looked_through(fetched, name=name, revision=fetched.name if is_commit else revision)
+
+
+def _is_hub_name(name: str) -> bool:
+    """Whether a text names a model on the hub, not a folder that was mistyped: no folder of ours
+    leaves the machine."""
+    return bool(_HUB_NAME.fullmatch(name)) and not Path(name).parent.exists()
 
 
 def fetch(name: str, *, revision: str | None = None) -> Path:
@@ -120,12 +128,11 @@ def fetch(name: str, *, revision: str | None = None) -> Path:
     Raises:
         ModelRefused: it cannot be fetched, as without a network, or where it does not exist.
     """
-    from huggingface_hub import snapshot_download
-
+    hub = library("huggingface_hub")
     wanted = [f"{role}/*{ending}" for role in XL_ROLES for ending in (".json", ".txt")]
     wanted += [f"{role}/*.safetensors" for role in WITH_WEIGHTS]
     try:
-        found = snapshot_download(
+        found = hub.snapshot_download(
             name,
             revision=revision,
             allow_patterns=[INDEX, "README.md", *wanted],

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from isocenter.core.errors import ModelRefused, SettingRefused
+from isocenter.core.errors import IsocenterError, ModelRefused, SettingRefused
 from isocenter.modelpack.stable_diffusion.folder import (
     HALF,
     INDEX,
@@ -18,6 +18,7 @@ from isocenter.modelpack.stable_diffusion.folder import (
     StableFolder,
     read_json,
 )
+from isocenter.modelpack.stable_diffusion.libraries import library
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 SMALL_MEMORY_BYTES = 8 * 2**30
@@ -114,7 +115,7 @@ def _memory_bytes(device: str) -> int:
     return int(torch.cuda.get_device_properties(device).total_memory)
 
 
-def _network(folder: StableFolder, role: str, kind: torch.dtype) -> nn.Module:
+def _network(folder: StableFolder, role: str, kind: torch.dtype) -> Any:
     source = _library(role)
     options: dict[str, Any] = {"variant": HALF} if folder.is_half(role) else {}
     if role.startswith("text_encoder"):
@@ -122,7 +123,7 @@ def _network(folder: StableFolder, role: str, kind: torch.dtype) -> nn.Module:
     else:
         options |= {"torch_dtype": kind}
     with _refusing(role), _quietly():
-        network: nn.Module = getattr(source, folder.classes[role]).from_pretrained(
+        network = getattr(source, folder.classes[role]).from_pretrained(
             folder.path / role, use_safetensors=True, local_files_only=True, **options
         )
     _check_finite(network, role)
@@ -130,13 +131,8 @@ def _network(folder: StableFolder, role: str, kind: torch.dtype) -> nn.Module:
 
 
 def _library(role: str) -> Any:
-    if role.startswith(("text_encoder", "tokenizer")):
-        import transformers
-
-        return transformers
-    import diffusers
-
-    return diffusers
+    of_text = role.startswith(("text_encoder", "tokenizer"))
+    return library("transformers" if of_text else "diffusers")
 
 
 def _tokenizer(folder: StableFolder, role: str) -> Any:
@@ -173,8 +169,7 @@ def _check_finite(network: nn.Module, role: str) -> None:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without the bars that transformers draws while it loads."""
-    from transformers.utils import logging
-
+    logging = library("transformers").utils.logging
     was_on = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
@@ -189,7 +184,7 @@ def _refusing(role: str) -> Iterator[None]:
     """Turn what a library finds wrong with a part into a refusal without its folder's name."""
     try:
         yield
-    except ModelRefused:
+    except IsocenterError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ModelRefused(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from isocenter.core.errors import ModelRefused, SettingRefused
+from isocenter.modelpack.stable_diffusion.libraries import library
 from isocenter.modelpack.stable_diffusion.parts import StableParts
 from isocenter.modelpack.stable_diffusion.text import conditions, embed_texts, size_ids
 
@@ -166,10 +167,10 @@ def _statistics(parts: StableParts, latent: Tensor) -> tuple[Tensor | float, Ten
 
 def _scheduler(parts: StableParts, course: Course) -> Any:
     """A fresh one, as they count their steps."""
-    import diffusers
-
     own = parts.scheduler
-    kind = type(own) if course.sampler == OWN else getattr(diffusers, SAMPLERS[course.sampler])
+    kind = type(own)
+    if course.sampler != OWN:
+        kind = getattr(library("diffusers"), SAMPLERS[course.sampler])
     scheduler = kind.from_config(own.config)
     with warnings.catch_warnings():
         # diffusers hands tensors to NumPy 2 in a way that it will not take for ever.

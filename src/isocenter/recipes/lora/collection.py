@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch.nn import functional
 from isocenter.core.errors import InputRefused, UnreadableInput
 from isocenter.core.progress import Say
 from isocenter.datasets.splits import TRAIN, VALIDATION
+from isocenter.dicom.reading.ct_series import CtSeries
 from isocenter.dicom.reading.runs import SeriesRuns, list_runs
 from isocenter.modelpack.stable_diffusion.gray import BLUE, RED, GrayScale
 from isocenter.recipes.lora.configuration import LoraRecipe
@@ -28,6 +30,7 @@ FILE_COLUMNS = ("image", "file", "file_name")
 TEXT_COLUMNS = ("text", "report")
 PATIENT_COLUMN = "patient"
 MOST_PIXELS = 64_000_000
+_NOT_MEASURED_HU = -1e4
 _EIGHT_BIT, _DEEP = ("1", "L", "P", "RGB", "RGBA", "LA"), ("I", "I;16", "I;16B", "I;16L")
 _LAYOUTS = (
     f"expected {IMAGES}/ with {LABELS} beside it, whose columns are {FILE_COLUMNS[0]}, "
@@ -167,7 +170,7 @@ def _listed(recipe: LoraRecipe, data: Path, say: Say) -> Iterator[Example]:
         yield Example(
             patient=patient,
             text=_one_line(row[texts] if texts else "") or recipe.caption,
-            read=lambda path=path: read_picture(path, windowed=recipe.window is not None),
+            read=partial(read_picture, path, windowed=recipe.window is not None),
         )
 
 
@@ -223,11 +226,14 @@ def _slices(
             yield Example(
                 patient=series.person.patient,
                 text=text,
-                read=lambda run=run, index=index: np.where(
-                    run.valid(index), run.values(index), -1e4
-                ).astype(np.float32),
+                read=partial(_slice, run, index),
                 pixel_mm=run.geometry.spacing_mm[1:],
             )
+
+
+def _slice(run: CtSeries, index: int) -> NDArray:
+    """HU of a slice; black where nothing was measured."""
+    return np.where(run.valid(index), run.values(index), _NOT_MEASURED_HU).astype(np.float32)
 
 
 def _reports(path: Path) -> dict[str, str]:

@@ -135,6 +135,11 @@ def fit(
     network = learner.network
     assert isinstance(network, LoraNetwork)
     network.load_state_dict(load_state(folder / f"{NAME}.pt"))
+    if network.is_without_effect():
+        say(
+            "no step made the validation error smaller than the model's own: the LoRA changes "
+            "nothing; give more steps, another learning rate or more images"
+        )
     return network, trainer.step
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from isocenter.modelpack.stable_diffusion.adapter import WEIGHTS, lora_mixin
+from isocenter.modelpack.stable_diffusion.libraries import library
 from isocenter.modelpack.stable_diffusion.parts import StableParts
 
 NETWORK_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
@@ -76,6 +77,12 @@ class LoraNetwork(nn.Module):
             for name, weight in live.items():
                 weight.data = before[name]
 
+    def is_without_effect(self) -> bool:
+        """Whether every B is zero still."""
+        return not any(
+            bool(weight.any()) for name, weight in self.matrices.items() if "lora_B" in name
+        )
+
     def save(self, folder: Path) -> Path:
         """Write the file of tensors that diffusers reads into a folder that exists."""
         with self.put_on() as parts:
@@ -92,11 +99,9 @@ class LoraNetwork(nn.Module):
 
 
 def _add(network: Any, rank: int, targets: tuple[str, ...]) -> None:
-    from peft import LoraConfig
-
     # What is added counts alpha / rank times: alpha = rank needs no word in the file of tensors.
     network.add_adapter(
-        LoraConfig(
+        library("peft").LoraConfig(
             r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=list(targets)
         )
     )
@@ -119,8 +124,6 @@ def _name(name: str) -> str:
 
 
 def _state(network: Any) -> dict[str, Tensor]:
-    from diffusers.utils import convert_state_dict_to_diffusers
-    from peft import get_peft_model_state_dict
-
-    state = convert_state_dict_to_diffusers(get_peft_model_state_dict(network))
+    convert = library("diffusers.utils").convert_state_dict_to_diffusers
+    state = convert(library("peft").get_peft_model_state_dict(network))
     return {name: weight.detach().cpu().to(torch.float32).clone() for name, weight in state.items()}
