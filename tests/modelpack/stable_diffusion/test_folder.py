@@ -169,7 +169,7 @@ def test_the_name_of_a_folder_of_ours_never_leaves_the_machine(
 
 def test_a_library_that_is_missing_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    with pytest.raises(InputRefused, match="extra `stable`"):
+    with pytest.raises(InputRefused, match="extra `generate`"):
         load_parts(open_folder(folder))
 
 

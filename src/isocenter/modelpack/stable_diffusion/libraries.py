@@ -1,4 +1,4 @@
-"""The libraries of the extra ``stable``: fetched when they are first used, missed in words."""
+"""The libraries of the extra ``generate``: fetched when they are first used, missed in words."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def library(name: str) -> Any:
     except ModuleNotFoundError as error:
         raise InputRefused(
             f"Stable Diffusion needs {error.name}, which is not installed; install the extra "
-            "`stable`, such as by `pip install -e '.[stable]'`"
+            "`generate`, such as by `pip install -e '.[generate]'`"
         ) from error
