@@ -1,0 +1,169 @@
+"""Write the folder of a LoRA: its tensors, what its gray levels stand for, and its card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from isocenter.core.files import folder_appearing_whole, write_json, write_text
+from isocenter.core.version import __version__
+from isocenter.modelpack.card import checked_card
+from isocenter.modelpack.folder import CARD, write_checksums
+from isocenter.modelpack.stable_diffusion.adapter import FACTS, AdapterFacts
+from isocenter.modelpack.stable_diffusion.card import ADAPTED_LIMITS, NOT_FOR, base_card
+from isocenter.modelpack.stable_diffusion.folder import StableFolder
+from isocenter.recipes.lora.collection import Collection
+from isocenter.recipes.lora.configuration import LoraRecipe
+from isocenter.recipes.lora.stages import EncodedParts
+from isocenter.recipes.provenance import code_commit
+from isocenter.training.lora.network import LoraNetwork
+
+INTENDED_USE = (
+    "Drawing pictures like those that it was fitted to, from text, for research and teaching."
+)
+
+
+def pack(
+    recipe: LoraRecipe,
+    base: StableFolder,
+    collection: Collection,
+    images: EncodedParts,
+    network: LoraNetwork,
+    folder: Path,
+    *,
+    steps: int,
+) -> Path:
+    """Write the folder whole, in place of an earlier one.
+
+    Args:
+        recipe: the configuration.
+        base: the model that was adapted.
+        collection, images: what it was fitted to.
+        network: the fitted matrices.
+        folder: where to.
+        steps: how many were made.
+    """
+    commit = code_commit()
+    card = card_of(recipe, base, collection, images, steps=steps, commit=commit)
+    shutil.rmtree(folder, ignore_errors=True)
+    with folder_appearing_whole(folder) as partial:
+        network.save(partial)
+        write_json(partial / FACTS, _facts(recipe, base, collection, images).described(), indent=1)
+        write_json(partial / CARD, card, indent=1)
+        training = _training(recipe, base, collection, images, steps=steps, commit=commit)
+        write_json(partial / "training.json", training, indent=1)
+        write_text(partial / "README.md", readme(card))
+        write_checksums(partial)
+    return folder
+
+
+def card_of(
+    recipe: LoraRecipe,
+    base: StableFolder,
+    collection: Collection,
+    images: EncodedParts,
+    *,
+    steps: int,
+    commit: str,
+) -> dict[str, Any]:
+    """The card for programs, ready for JSON."""
+    said = base_card(base.path)
+    return checked_card(
+        {
+            "name": recipe.name,
+            "version": recipe.version,
+            "intended_use": INTENDED_USE,
+            "not_for": list(NOT_FOR),
+            "limits": [*ADAPTED_LIMITS, *said["limits"]],
+            "licence": f"of the LoRA: not stated; of the model that it changes: {said['licence']}",
+            "base": {"name": base.name, "revision": base.revision, "sha256": base.sha256},
+            "data": "Images of the user's own; who may use them is not stated here.",
+            "data_sha256": images.sha256,
+            "patients": collection.num_patients(),
+            "images": {part: len(some) for part, some in images.parts.items()},
+            "seed": recipe.seed,
+            "steps": steps,
+            "commit": commit,
+        }
+    )
+
+
+def readme(card: dict[str, Any]) -> str:
+    """The card for people, in Markdown."""
+    base, patients = card["base"], card["patients"]
+    lines = [
+        "---",
+        "license: other",
+        "tags: [stable-diffusion, lora, medical-imaging, research-only]",
+        "---",
+        "",
+        f"# {card['name']} {card['version']}",
+        "",
+        card["intended_use"],
+        "",
+        f"A LoRA of {base['name']} (digest {base['sha256']}), {card['steps']:,} steps, seed "
+        f"{card['seed']}, code at {card['commit']}. Licence {card['licence']}.",
+        "",
+        "**Not for:**",
+        "",
+        *(f"- {one}" for one in card["not_for"]),
+        "",
+        "**Known limits:**",
+        "",
+        *(f"- {one}" for one in card["limits"]),
+        "",
+        "## Data",
+        "",
+        "Split by patient: "
+        + ", ".join(f"{count} {part}" for part, count in patients.items())
+        + f". {card['data']}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _facts(
+    recipe: LoraRecipe, base: StableFolder, collection: Collection, images: EncodedParts
+) -> AdapterFacts:
+    return AdapterFacts(
+        base_name=base.name,
+        base_sha256=base.sha256,
+        scale=collection.scale,
+        title=recipe.title,
+        modality=collection.modality,
+        body_part=recipe.body_part,
+        rows=images.size,
+        columns=images.size,
+        pixel_mm=images.pixel_mm,
+    )
+
+
+def _training(
+    recipe: LoraRecipe,
+    base: StableFolder,
+    collection: Collection,
+    images: EncodedParts,
+    *,
+    steps: int,
+    commit: str,
+) -> dict[str, Any]:
+    """The resolved configuration; paths and names of patients stay with whoever trained."""
+    told = replace(recipe, base=base.name, validation=())
+    return json.loads(
+        json.dumps(
+            {
+                "recipe": asdict(told),
+                "steps": steps,
+                "patients": collection.num_patients(),
+                "data_sha256": images.sha256,
+                "isocenter": __version__,
+                "commit": commit,
+                "torch": torch.__version__,
+            }
+        )
+    )

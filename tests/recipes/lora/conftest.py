@@ -1,0 +1,48 @@
+"""Tiny Stable Diffusion models, and a folder of pictures of invented patients with reports."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TESTS = Path(__file__).parents[2]
+
+
+def _load(path: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+_stable = _load(
+    TESTS / "modelpack" / "stable_diffusion" / "conftest.py", "isocenter_tests_stable_conftest"
+)
+tiny = _stable.tiny
+_dicom = _load(TESTS / "dicom" / "conftest.py", "isocenter_tests_dicom_for_lora")
+write_classic_ct = _dicom.write_classic_ct
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``images`` and ``labels.csv``: eight pictures of four patients, not all square."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "images").mkdir()
+    with (folder / "labels.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["image", "text", "patient"])
+        for number in range(8):
+            levels = np.random.default_rng(number).integers(0, 256, (32 + number, 40))
+            Image.fromarray(levels.astype(np.uint8)).save(folder / "images" / f"{number}.png")
+            table.writerow([f"{number}.png", f"a lung {number % 3}", f"patient {number % 4}"])
+    return folder
