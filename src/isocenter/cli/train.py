@@ -21,17 +21,19 @@ class Recipe(StrEnum):
 
     CT_ENHANCE = "ct_enhance"
     GENERATORS = "generators"
+    LORA = "lora"
 
 
 # Each has recipe_for(data) and train(recipe, data, output, resume=, device=, progress=).
 _MODULES = {
     Recipe.CT_ENHANCE: "isocenter.recipes.ct_enhance.recipe",
     Recipe.GENERATORS: "isocenter.recipes.generate.recipe",
+    Recipe.LORA: "isocenter.recipes.lora.recipe",
 }
 
 
 def train(
-    recipe: Annotated[Recipe, typer.Argument(metavar="RECIPE", help="ct_enhance or generators.")],
+    recipe: Annotated[Recipe, typer.Argument(metavar="RECIPE", help="ct_enhance, generators or lora.")],
     data: Annotated[
         Path,
         typer.Option(

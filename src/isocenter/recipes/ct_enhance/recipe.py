@@ -78,7 +78,7 @@ def train(
     collection = gather(recipe, data, output, say=say)
     counts = {part: len(patients) for part, patients in collection.patients().items()}
     say("patients: " + ", ".join(f"{count} {part}" for part, count in counts.items()))
-    begin_run(output, recipe, data=collection.digest())
+    begin_run(output, recipe, {"scans": collection.digest()})
     parts = collection.parts
     mean = fit_mean(recipe, parts, output, resume=resume, device=device, say=say)
     texture = fit_texture(recipe, mean, parts, output, resume=resume, device=device, say=say)

@@ -79,7 +79,7 @@ def train(
     _tell(collection, say)
     for images in collection.sets.values():
         held_out_parts(images)  # refuses too few before hours of work
-    begin_run(output, recipe, data=collection.digest())
+    begin_run(output, recipe, {"images": collection.digest()})
     text = fitted_text(recipe, output, resume=resume, say=say)
     autoencoder = fit_autoencoder(
         recipe, collection.sets, output, resume=resume, device=device, say=say
