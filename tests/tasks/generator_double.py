@@ -198,6 +198,8 @@ def die_at(moment: str, output: str) -> None:
 
 
 def main(output: str, *moments: str) -> None:
+    import isocenter.tasks.generate.generate  # noqa: F401  takes seconds, once for all processes
+
     for moment in moments:
         die_at(moment, output)
     if not moments:

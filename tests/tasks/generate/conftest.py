@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +22,7 @@ def double(load_module: Callable[[Path, str], ModuleType]) -> Any:
 @pytest.fixture(scope="session")
 def dciodvfy_errors(
     load_module: Callable[[Path, str], ModuleType],
-) -> Iterator[Callable[[Path], list[str]]]:
+) -> Any:
     """As the tests of the writers have it."""
     found = load_module(WRITING, "isocenter_tests_dicom_writing")
-    yield found.dciodvfy_errors.__wrapped__()
+    return found.dciodvfy_errors.__wrapped__()

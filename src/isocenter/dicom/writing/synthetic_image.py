@@ -101,6 +101,7 @@ class SyntheticImage:
         spacing_mm: between rows and between columns; None where it is not known.
         orientation: Image Orientation (Patient); None where it is not known.
         derivation: what was done.
+        inverted: whether the smallest value is white.
     """
 
     pixels: NDArray
@@ -113,6 +114,7 @@ class SyntheticImage:
     spacing_mm: tuple[float, float] | None = None
     orientation: tuple[float, ...] | None = None
     derivation: Code = GENERATED
+    inverted: bool = False
 
 
 def why_not_of_modality(
@@ -253,7 +255,7 @@ def _write_class_of_modality(header: Dataset, image: SyntheticImage) -> None:
 def _write_pixels(header: Dataset, image: SyntheticImage) -> None:
     stored, pixels = image.stored, image.pixels
     header.SamplesPerPixel = 1
-    header.PhotometricInterpretation = "MONOCHROME2"
+    header.PhotometricInterpretation = "MONOCHROME1" if image.inverted else "MONOCHROME2"
     header.Rows, header.Columns = pixels.shape
     header.BitsAllocated, header.BitsStored = stored.bits, stored.bits_stored
     header.HighBit = stored.bits_stored - 1

@@ -9,6 +9,8 @@ from typing import Any
 from isocenter.core.record import RunRecord
 from isocenter.modelpack.generator.wish import Generated
 
+_HOW_DRAWN = ("guidance", "sampler", "steps")
+
 
 def record_of_image(run: RunRecord, image: Generated, **more: Any) -> RunRecord:
     """The record of one image of a run: its own wish and seed, and how it was drawn.
@@ -17,9 +19,15 @@ def record_of_image(run: RunRecord, image: Generated, **more: Any) -> RunRecord:
         more: further settings that this image was made with.
     """
     known = run.settings
-    shared = {name: known[name] for name in ("guidance", "sampler", "steps") if name in known}
+    shared = {name: value for name, value in known.items() if name in _HOW_DRAWN}
     wish = json.dumps(image.wish.described(), ensure_ascii=False, sort_keys=True)
-    settings: dict[str, Any] = {**shared, **more, "run": run.digest()[:16], "seed": image.seed, "wish": wish}
+    settings: dict[str, Any] = {
+        **shared,
+        **more,
+        "run": run.digest()[:16],
+        "seed": image.seed,
+        "wish": wish,
+    }
     return replace(run, settings=settings)
 
 
