@@ -14,6 +14,7 @@ from pydicom.uid import CTImageStorage, MRImageStorage, SecondaryCaptureImageSto
 
 from isocenter.core.record import RunRecord
 from isocenter.dicom.marking import Provenance, is_enhanced
+from isocenter.dicom.writing.modules import keywords_of
 from isocenter.dicom.writing.synthetic_image import (
     Stored,
     SyntheticImage,
@@ -154,6 +155,13 @@ def test_what_is_not_known_is_not_claimed(
     )
     assert words in reason
     assert bool(reason) == bool(words)
+
+
+@pytest.mark.parametrize("case", ["MR", "CT"])
+def test_it_holds_elements_of_its_class_and_no_others(case: str, tmp_path: Path) -> None:
+    drawn, of_modality = CASES[case]
+    dataset = written(drawn, tmp_path, of_modality=of_modality)
+    assert {element.keyword for element in dataset} <= keywords_of(dataset.SOPClassUID)
 
 
 def test_an_object_of_a_class_without_its_facts_is_a_mistake(tmp_path: Path) -> None:

@@ -136,6 +136,28 @@ def test_a_dicom_image_keeps_its_pixels_outside_and_loses_its_patient(
     assert "500 to 3500" in result.notes[0]
 
 
+def test_what_the_untouched_part_may_show_is_not_denied(
+    double: Any,
+    scanned: Callable[..., Path],
+    tmp_path: Path,
+    dciodvfy_errors: Callable[[Path], list[str]],
+) -> None:
+    source = scanned(
+        BurnedInAnnotation=None,
+        RecognizableVisualFeatures="YES",
+        LossyImageCompression="01",
+        LossyImageCompressionRatio=10,
+    )
+    result = edit(double.GeneratorDouble(), source, tmp_path / "out", mask=INSIDE)
+    after = pydicom.dcmread(result.images[0])
+    assert "PatientIdentityRemoved" not in after
+    assert "BurnedInAnnotation" not in after
+    assert after.RecognizableVisualFeatures == "YES"
+    assert (after.LossyImageCompression, after.LossyImageCompressionRatio) == ("01", 10)
+    assert after.SyntheticData == "YES"
+    assert dciodvfy_errors(result.images[0]) == []
+
+
 def test_white_and_black_of_an_inverted_image_stay(
     double: Any, scanned: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -6,12 +6,14 @@ checks what a volume needs; nothing here says whose image it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from isocenter.core.errors import UnreadableInput, UnsuitableScan
 from isocenter.core.limits import DEFAULT_LIMITS, Limits
@@ -34,7 +36,13 @@ from isocenter.dicom.reading.header_values import (
     positive,
     present_values,
 )
+from isocenter.dicom.writing.references import write_lossy
 
+LOSSY = (
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+)
 _KEYWORDS = (
     *NEEDED_OF_PIXELS,
     "HighBit",
@@ -49,6 +57,9 @@ _KEYWORDS = (
     "WindowWidth",
     "PixelSpacing",
     "ImageOrientationPatient",
+    "BurnedInAnnotation",
+    "RecognizableVisualFeatures",
+    *LOSSY,
     "ExtendedOffsetTable",
 )
 _WHAT = "the image"
@@ -68,6 +79,9 @@ class SingleImage:
         modality: DICOM Modality, "" where it is not said.
         spacing_mm: between rows and between columns; None where it is not said.
         orientation: Image Orientation (Patient); None where it is not said.
+        burned_in, recognizable: Burned In Annotation and Recognizable Visual Features, "" where
+            they are not said.
+        lossy: elements that say whether it was compressed with loss, by keyword.
     """
 
     pixels: NDArray
@@ -82,6 +96,9 @@ class SingleImage:
     modality: str
     spacing_mm: tuple[float, float] | None
     orientation: tuple[float, ...] | None
+    burned_in: str = ""
+    recognizable: str = ""
+    lossy: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_single_image(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> SingleImage:
@@ -108,10 +125,12 @@ def read_single_image(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> SingleI
             raw = layout.read(stream, 0)
     pixels = decode_frame(raw, pixel_format, parsed.pixels, what=_WHAT, limits=limits)
     with refusing(f"{_WHAT} has a header with impossible values; it is damaged"):
-        return _image(pixels, pixel_format, said)
+        return _image(pixels, pixel_format, said, parsed)
 
 
-def _image(pixels: NDArray, pixel_format: PixelFormat, said: Values) -> SingleImage:
+def _image(
+    pixels: NDArray, pixel_format: PixelFormat, said: Values, parsed: ParsedFile
+) -> SingleImage:
     modality = plain_text(said.get("Modality"), 16)
     slope, intercept = number(said.get("RescaleSlope")), number(said.get("RescaleIntercept"))
     spacing = numbers(said.get("PixelSpacing"), 2)
@@ -128,7 +147,21 @@ def _image(pixels: NDArray, pixel_format: PixelFormat, said: Values) -> SingleIm
         modality=modality,
         spacing_mm=None if spacing is None or min(spacing) <= 0 else (spacing[0], spacing[1]),
         orientation=numbers(said.get("ImageOrientationPatient"), 6),
+        burned_in=_yes_or_no(said, "BurnedInAnnotation"),
+        recognizable=_yes_or_no(said, "RecognizableVisualFeatures"),
+        lossy=_lossy(parsed.dataset),
     )
+
+
+def _yes_or_no(said: Values, keyword: str) -> str:
+    value = plain_text(said.get(keyword), 16)
+    return value if value in ("YES", "NO") else ""
+
+
+def _lossy(header: Dataset) -> dict[str, Any]:
+    marks = Dataset()
+    write_lossy(marks, [header])
+    return {keyword: marks[keyword].value for keyword in LOSSY if keyword in marks}
 
 
 def _first(said: Values, keyword: str) -> float | None:

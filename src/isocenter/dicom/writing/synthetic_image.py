@@ -7,9 +7,11 @@ Image), A.3 (CT Image), A.4 (MR Image), C.8.6.1 (SC Equipment), C.12.1 (SOP Comm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +43,7 @@ EDITED = Code("EDIT", "99ISOCENTER", "Image altered by a generative model")
 MIXED = Code("BETWEEN", "99ISOCENTER", "Image between two others by a generative model")
 DESCRIPTION = "SYNTHETIC (made by a model, no patient)"
 FLAG = "SYNTHETIC, AI GENERATED"
-_METHOD = "No patient: the image was made by a model"
+_METHOD = "No identity: the image was made by a model"
 _OF_A_CLASS = ("CT", "MR")
 
 
@@ -102,6 +104,9 @@ class SyntheticImage:
         orientation: Image Orientation (Patient); None where it is not known.
         derivation: what was done.
         inverted: whether the smallest value is white.
+        burned_in, recognizable: Burned In Annotation and Recognizable Visual Features; "" where an
+            altered image may still hold such, and nobody knows.
+        lossy: elements that say whether pixels were compressed with loss, by keyword.
     """
 
     pixels: NDArray
@@ -115,6 +120,9 @@ class SyntheticImage:
     orientation: tuple[float, ...] | None = None
     derivation: Code = GENERATED
     inverted: bool = False
+    burned_in: str = "NO"
+    recognizable: str = "NO"
+    lossy: Mapping[str, Any] = field(default_factory=lambda: {"LossyImageCompression": "00"})
 
 
 def why_not_of_modality(
@@ -177,7 +185,7 @@ def _header(image: SyntheticImage, provenance: Provenance, run_digest: str) -> D
     header.SpecificCharacterSet = "ISO_IR 192"
     made_at = provenance.clock()
     mark(header, provenance, made_at=made_at, sources=(), purpose=SYNTHESIZING_EQUIPMENT)
-    _write_nobody(header)
+    _write_nobody(header, image)
     _write_study(header, run_digest, made_at=made_at)
     number = str(image.number)
     header.SOPInstanceUID = derived_uid("synthetic image", run_digest, number)
@@ -191,17 +199,25 @@ def _header(image: SyntheticImage, provenance: Provenance, run_digest: str) -> D
     if image.body_part:
         header.BodyPartExamined = image.body_part
     fill_laterality(header)
-    header.BurnedInAnnotation = header.RecognizableVisualFeatures = "NO"
-    header.LossyImageCompression = "00"
+    for keyword, value in image.lossy.items():
+        setattr(header, keyword, value)
     return header
 
 
-def _write_nobody(header: Dataset) -> None:
-    """No patient, and none invented."""
+def _write_nobody(header: Dataset, image: SyntheticImage) -> None:
+    """No patient, and none invented.
+
+    That identity is removed speaks of the pixels too, so it is said only where they hold none.
+    """
     header.PatientName = header.PatientID = ""
     header.PatientBirthDate = header.PatientSex = ""
-    header.PatientIdentityRemoved = "YES"
-    header.DeidentificationMethod = _METHOD
+    if image.burned_in:
+        header.BurnedInAnnotation = image.burned_in
+    if image.recognizable:
+        header.RecognizableVisualFeatures = image.recognizable
+    if image.burned_in == image.recognizable == "NO":
+        header.PatientIdentityRemoved = "YES"
+        header.DeidentificationMethod = _METHOD
 
 
 def _write_study(header: Dataset, run_digest: str, *, made_at: datetime) -> None:

@@ -128,6 +128,9 @@ class PictureFiles:
             orientation=header.orientation,
             derivation=self.derivation,
             inverted=header.inverted,
+            burned_in=header.burned_in,
+            recognizable=header.recognizable,
+            lossy=header.lossy,
         )
         write_synthetic_image(
             written,
