@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,7 +24,7 @@ from isocenter.cli.generate import (
     TextOption,
 )
 from isocenter.cli.options import DeviceOption, OutputOption
-from isocenter.cli.output import complain, progress_bar, say
+from isocenter.cli.output import print_made, progress_bar
 from isocenter.core.settings import assignments_of
 from isocenter.tasks.edit.settings import EditSettings
 from isocenter.tasks.settings import help_of
@@ -144,12 +144,7 @@ def _answer(result: EditResult, *, inputs: int) -> Answer:
     )
 
 
-def _print(result: EditResult, written: list[dict[str, object]]) -> None:
-    if result.already_there:
-        typer.echo("An earlier run had made this very result; it was checked and left as it is.")
-    for note in result.notes:
-        complain(f"note: {note}")
-    for one in written:
-        say(str(one["label"]), Path(str(one["path"])))
+def _print(result: EditResult, written: list[dict[str, Any]]) -> None:
+    print_made(written, notes=result.notes, already_there=result.already_there)
     if result.pixels_kept:
         typer.echo(f"{result.pixels_kept} pixels outside the region are as they were.")

@@ -10,7 +10,7 @@ import typer
 
 from isocenter.cli.answer import Answer, made
 from isocenter.cli.options import DeviceOption, OutputOption
-from isocenter.cli.output import complain, progress_bar, say
+from isocenter.cli.output import print_made, progress_bar
 from isocenter.core.settings import assignments_of
 from isocenter.tasks.generate.generator import SAMPLER
 from isocenter.tasks.generate.settings import GenerateSettings
@@ -172,7 +172,7 @@ def _answer(result: GenerateResult) -> Answer:
             made("attention", "Where words acted", place, num_files=len(result.attention))
         )
     return Answer(
-        show=partial(_print, result, written),
+        show=partial(print_made, written, notes=result.notes, already_there=result.already_there),
         result={
             "folder": folder,
             "contact_sheet": result.contact_sheet,
@@ -190,12 +190,3 @@ def _answer(result: GenerateResult) -> Answer:
         notes=result.notes,
         reason="already_there" if result.already_there else "done",
     )
-
-
-def _print(result: GenerateResult, written: list[dict[str, object]]) -> None:
-    if result.already_there:
-        typer.echo("An earlier run had made this very result; it was checked and left as it is.")
-    for note in result.notes:
-        complain(f"note: {note}")
-    for one in written:
-        say(str(one["label"]), Path(str(one["path"])))

@@ -295,6 +295,8 @@ def test_images_of_another_kind_are_refused(
 ) -> None:
     color = tmp_path / "color.png"
     Image.fromarray(np.zeros((*SHAPE, 3), np.uint8)).save(color)
+    palette = tmp_path / "palette.png"
+    Image.fromarray(LEVELS).convert("P").save(palette)
     text = tmp_path / "text.dcm"
     text.write_text("no image")
     broken = tmp_path / "broken.png"
@@ -304,6 +306,7 @@ def test_images_of_another_kind_are_refused(
     write_volume_file(Volume(array=np.zeros(geometry.shape), geometry=geometry, unit=""), volume)
     for path, words in (
         (color, "in color"),
+        (palette, "has a palette"),
         (text, "no DICOM image"),
         (broken, "no PNG, or damaged"),
         (volume, "flat image of one slice"),

@@ -117,6 +117,11 @@ def resized_mask(mask: NDArray, rows: int, columns: int) -> NDArray:
 
 def _from_png(path: Path, family: Family) -> Picture:
     png = read_png(path)
+    if not png.is_gray:
+        raise InputRefused(
+            "the picture has a palette, or is of black and white alone; save it as gray levels of "
+            "8 or 16 bits"
+        )
     stored = stored_in_png(family, bits=png.bits)
     return Picture(native=png.levels, kind="png", stored=stored)
 

@@ -29,10 +29,12 @@ class Png:
     Attributes:
         levels: (rows, columns), uint8 or uint16.
         bits: 8 or 16.
+        is_gray: whether levels are gray; not so numbers of a palette, or black and white alone.
     """
 
     levels: NDArray
     bits: int
+    is_gray: bool = True
 
     @property
     def highest(self) -> int:
@@ -64,12 +66,13 @@ def read_png(path: Path) -> Png:
                 )
             picture.load()
             levels = np.asarray(picture)
+            is_gray = picture.mode not in ("1", "P")
     except InputRefused:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnreadableInput("the picture is no PNG, or damaged; save it again") from error
     if levels.dtype in (np.uint8, np.bool_):
-        return Png(levels=levels.astype(np.uint8), bits=8)
+        return Png(levels=levels.astype(np.uint8), bits=8, is_gray=is_gray)
     return Png(levels=levels.astype(np.uint16), bits=16)
 
 
