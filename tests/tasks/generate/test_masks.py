@@ -60,6 +60,8 @@ def test_what_holds_no_labels_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "deep.npy", np.zeros((2, 3, 4), int))
     np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
     (tmp_path / "text.npy").write_text("no array")
+    whole = (tmp_path / "half.npy").read_bytes()
+    (tmp_path / "header.npy").write_bytes(whole.replace(b"'shape': (3", b"'shape': [3"))
     (tmp_path / "mask.tif").write_text("")
     color = np.zeros((3, 4, 3), np.uint8)
     Image.fromarray(color).save(tmp_path / "color.png")
@@ -69,6 +71,7 @@ def test_what_holds_no_labels_is_refused(tmp_path: Path) -> None:
         ("deep.npy", "flat image"),
         ("objects.npy", "no array of NumPy"),
         ("text.npy", "no array of NumPy"),
+        ("header.npy", "no array of NumPy"),
         ("mask.tif", ".png, .npy, .nii or .nii.gz"),
         ("color.png", "in color"),
         ("nowhere.png", "does not exist"),

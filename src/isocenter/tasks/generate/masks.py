@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,14 @@ def _read_npy(path: Path) -> NDArray:
     if path.stat().st_size > _MOST_BYTES:
         raise InputRefused("the mask's file is far larger than a flat image; give one label map")
     try:
-        loaded: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.array(loaded)
+    except Exception as error:  # NumPy reads a header as Python, which fails in many ways
         raise UnreadableInput(
             "the mask's file is no array of NumPy, or damaged; save it by numpy.save"
         ) from error
-    return np.asarray(loaded)
 
 
 def _whole(labels: NDArray) -> NDArray:
