@@ -158,6 +158,20 @@ def test_what_the_untouched_part_may_show_is_not_denied(
     assert dciodvfy_errors(result.images[0]) == []
 
 
+def test_facts_that_cannot_be_meant_are_left_out(
+    double: Any, scanned: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = scanned(
+        PixelSpacing=["1e30", "1"], WindowWidth="1e30", ImageOrientationPatient=[1, 0, 0, 1, 0, 0]
+    )
+    result = edit(double.GeneratorDouble(), source, tmp_path / "out", mask=INSIDE)
+    after = pydicom.dcmread(result.images[0])
+    assert "PixelSpacing" not in after
+    assert float(after.WindowWidth) <= 4096
+    with pytest.raises(InputRefused, match="pixel spacing"):
+        edit(double.GeneratorDouble(), source, tmp_path / "mr", written_as="modality")
+
+
 def test_white_and_black_of_an_inverted_image_stay(
     double: Any, scanned: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -324,7 +338,8 @@ def test_images_of_another_kind_are_refused(
     [
         ({"PhotometricInterpretation": "RGB"}, "in color"),
         ({"NumberOfFrames": 2}, "several frames"),
-        ({"RescaleSlope": "0", "RescaleIntercept": "0"}, "slope that is not above 0"),
+        ({"RescaleSlope": "0", "RescaleIntercept": "0"}, "slope or intercept that cannot be meant"),
+        ({"RescaleSlope": "1e300", "RescaleIntercept": "0"}, "cannot be meant"),
         ({"BitsStored": 40}, "40 stored"),
         ({"Rows": 400}, "truncated"),
         ({"PixelRepresentation": None}, "PixelRepresentation is missing"),

@@ -33,7 +33,6 @@ from isocenter.dicom.reading.header_values import (
     number,
     numbers,
     plain_text,
-    positive,
     present_values,
 )
 from isocenter.dicom.writing.references import write_lossy
@@ -63,6 +62,9 @@ _KEYWORDS = (
     "ExtendedOffsetTable",
 )
 _WHAT = "the image"
+_SLOPES = 1e-9, 1e4
+_LARGEST = 1e9  # of an intercept, and of a window that can be meant
+_SPACINGS_MM = 1e-3, 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +135,6 @@ def _image(
 ) -> SingleImage:
     modality = plain_text(said.get("Modality"), 16)
     slope, intercept = number(said.get("RescaleSlope")), number(said.get("RescaleIntercept"))
-    spacing = numbers(said.get("PixelSpacing"), 2)
     return SingleImage(
         pixels=pixels,
         bits=pixel_format.bits_allocated,
@@ -145,8 +146,8 @@ def _image(
         unit=_unit(said, modality),
         window=_window(_first(said, "WindowCenter"), _first(said, "WindowWidth")),
         modality=modality,
-        spacing_mm=None if spacing is None or min(spacing) <= 0 else (spacing[0], spacing[1]),
-        orientation=numbers(said.get("ImageOrientationPatient"), 6),
+        spacing_mm=_spacing(numbers(said.get("PixelSpacing"), 2)),
+        orientation=_orientation(numbers(said.get("ImageOrientationPatient"), 6)),
         burned_in=_yes_or_no(said, "BurnedInAnnotation"),
         recognizable=_yes_or_no(said, "RecognizableVisualFeatures"),
         lossy=_lossy(parsed.dataset),
@@ -187,11 +188,12 @@ def _check(said: Values, parsed: ParsedFile) -> None:
     gray = said.get("PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2")
     if integer(said.get("SamplesPerPixel")) != 1 or not gray:
         raise UnsuitableScan(f"{_WHAT} is in color; give one of gray levels", reason="color")
-    slope = number(said.get("RescaleSlope"))
-    if said.get("ModalityLUTSequence") or slope == 0 or (slope is not None and slope < 0):
+    slope, intercept = number(said.get("RescaleSlope")), number(said.get("RescaleIntercept"))
+    is_plain = slope is None or _SLOPES[0] <= slope <= _SLOPES[1]
+    if said.get("ModalityLUTSequence") or not is_plain or abs(intercept or 0) > _LARGEST:
         raise UnsuitableScan(
-            f"the values of {_WHAT} are given by a table or a slope that is not above 0; they are "
-            "not read",
+            f"the values of {_WHAT} are given by a table, or by a slope or intercept that cannot "
+            f"be meant; a slope from {_SLOPES[0]:g} to {_SLOPES[1]:g}, or none, is accepted",
             reason="rescale",
         )
 
@@ -218,7 +220,22 @@ def _unit(said: Values, modality: str) -> str:
 
 
 def _window(center: float | None, width: float | None) -> tuple[float, float] | None:
-    if center is None or positive(width) is None or not np.isfinite(center):
+    if center is None or width is None or not 0 < width < _LARGEST or abs(center) > _LARGEST:
         return None
-    assert width is not None
     return center, width
+
+
+def _spacing(steps_mm: tuple[float, ...] | None) -> tuple[float, float] | None:
+    """Between rows and columns, where it can be meant."""
+    if steps_mm is None or not _SPACINGS_MM[0] <= min(steps_mm) <= max(steps_mm) <= _SPACINGS_MM[1]:
+        return None
+    return steps_mm[0], steps_mm[1]
+
+
+def _orientation(cosines: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    """Two directions, where they are perpendicular and of length 1."""
+    if cosines is None:
+        return None
+    directions = np.array(cosines).reshape(2, 3)
+    straight = np.allclose(directions @ directions.T, np.eye(2), atol=1e-3)
+    return cosines if straight else None
