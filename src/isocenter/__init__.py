@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from isocenter.core.version import __version__
 
-__all__ = ["Limits", "__version__", "enhance", "evaluate", "judge", "load", "read"]
+__all__ = [
+    "Limits",
+    "__version__",
+    "edit",
+    "enhance",
+    "evaluate",
+    "generate",
+    "judge",
+    "load",
+    "read",
+]
 
 if TYPE_CHECKING:
     from isocenter.core.limits import Limits
@@ -20,11 +30,15 @@ if TYPE_CHECKING:
     from isocenter.evaluation.denoiser.judge import judge_denoiser as judge
     from isocenter.modelpack.folder import load
     from isocenter.tasks.ct_enhance.enhance import enhance
+    from isocenter.tasks.edit.edit import edit
+    from isocenter.tasks.generate.generate import generate
 
 _CALLS = {
     "Limits": ("isocenter.core.limits", "Limits"),
+    "edit": ("isocenter.tasks.edit.edit", "edit"),
     "enhance": ("isocenter.tasks.ct_enhance.enhance", "enhance"),
     "evaluate": ("isocenter.evaluation.compare", "evaluate"),
+    "generate": ("isocenter.tasks.generate.generate", "generate"),
     "judge": ("isocenter.evaluation.denoiser.judge", "judge_denoiser"),
     "load": ("isocenter.modelpack.folder", "load"),
     "read": ("isocenter.datasets.open_scan", "read"),

@@ -14,8 +14,10 @@ from typer.core import TyperGroup
 
 from isocenter.cli.clean import clean
 from isocenter.cli.demo import demo
+from isocenter.cli.edit import edit
 from isocenter.cli.evaluate import evaluate
 from isocenter.cli.evaluate_set import evaluate_set
+from isocenter.cli.generate import generate
 from isocenter.cli.model import show_model
 from isocenter.cli.options import telling_options
 from isocenter.cli.outcome import BY_SIGNAL
@@ -175,6 +177,8 @@ app.command(name="series")(list_series)
 app.command()(evaluate)
 app.command(name="evaluate-set")(evaluate_set)
 app.command()(demo)
+app.command()(generate)
+app.command()(edit)
 app.command()(train)
 app.command()(clean)
 app.command(name="model")(show_model)

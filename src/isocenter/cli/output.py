@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,15 +46,28 @@ def print_table(table: Table) -> None:
 
 def print_result(result: RunResult, outputs: Sequence[WrittenOutput]) -> None:
     """Where everything lies that a task wrote, after what is to be noted."""
-    if result.already_there:
-        typer.echo("An earlier run had made this very result; it was checked and left as it is.")
-    for note in result.notes:
-        complain(f"note: {note}")
+    _print_before(result.already_there, result.notes)
     for warning in result.warnings:
         complain(f"warning: {warning}")
     for output in outputs:
         say(output.label, result.folder / output.name)
     say("Report", result.report)
+
+
+def print_made(
+    written: Sequence[Mapping[str, Any]], *, notes: Sequence[str], already_there: bool
+) -> None:
+    """Where everything lies that was made, each as :func:`isocenter.cli.answer.made` tells it."""
+    _print_before(already_there, notes)
+    for one in written:
+        say(one["label"], one["path"])
+
+
+def _print_before(already_there: bool, notes: Sequence[str]) -> None:
+    if already_there:
+        typer.echo("An earlier run had made this very result; it was checked and left as it is.")
+    for note in notes:
+        complain(f"note: {note}")
 
 
 @contextmanager

@@ -33,7 +33,9 @@ _MODULES = {
 
 
 def train(
-    recipe: Annotated[Recipe, typer.Argument(metavar="RECIPE", help="ct_enhance, generators or lora.")],
+    recipe: Annotated[
+        Recipe, typer.Argument(metavar="RECIPE", help="ct_enhance, generators or lora.")
+    ],
     data: Annotated[
         Path,
         typer.Option(

@@ -74,6 +74,7 @@ REFUSED = {
     "model": "a model folder is incomplete or of another kind, or the model gave no numbers",
     "no_such_model": "the model folder does not exist",
     "model_altered": "a file of the model is missing or not the one that its checksums list",
+    "only_copies": "the model gave nothing but copies of images it was trained on",
     "output": "the place to write to cannot be used",
     "output_taken": "the place to write to holds something else",
     "output_busy": "another run is writing there now",

@@ -178,8 +178,8 @@ def block_waves(number: int, *, factor: int, spatial_dims: int) -> tuple[Tensor,
         spatial_dims: of the block.
 
     Returns:
-        (number, factor, ...) orthonormal waves by rising frequency, and (number,) typical deviations
-        of the coefficient over the square root of the pixels of a block.
+        (number, factor, ...) orthonormal waves by rising frequency, and (number,) typical
+        deviations of the coefficient over the square root of the pixels of a block.
     """
     places = torch.arange(factor) + 0.5
     waves = torch.stack([torch.cos(torch.pi * k * places / factor) for k in range(factor)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,50 @@ from isocenter.core.errors import OutputRefused
 from isocenter.core.files import (
     digests_below,
     folder_appearing_whole,
+    make_private,
     sha256_of,
     write_json,
     writing_to,
 )
 from isocenter.core.partial_folders import held, lock_of, remove_old
+from isocenter.core.record import RunRecord
 
 RECORD_NAME = "record.json"
 OLD_S = 24 * 3600.0
 """From when on a run clears away what runs to other names left, where locks may not be seen."""
+
+
+def made_once(
+    final: Path, record: RunRecord, make: Callable[[Path], None], *, private: bool = False
+) -> tuple[RunRecord, bool]:
+    """Make a result, unless an earlier run made this very one; then it is checked and left.
+
+    Args:
+        final: folder of the result.
+        record: of the run; its digest says which result it is.
+        make: writes everything into the folder that it gets, :func:`write_record` last.
+        private: for its owner alone.
+
+    Returns:
+        The record that lies in the folder, and whether it lay there before.
+
+    Raises:
+        OutputRefused: the place is taken, in use or not writable, or the result was altered.
+    """
+    with only_run_for(final):
+        if earlier := earlier_result(final, record.digest()):
+            if private:
+                with writing_to(final):
+                    make_private(final)
+            return _stored_record(earlier["record"]), True
+        with appearing_at_once(final, private=private) as partial:
+            make(partial)
+    return record, False
+
+
+def _stored_record(content: Mapping[str, Any]) -> RunRecord:
+    values = {name: value for name, value in content.items() if name != "digest"}
+    return RunRecord(**values | {"warnings": tuple(content.get("warnings", ()))})
 
 
 @contextmanager

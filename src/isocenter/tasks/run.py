@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused
-from isocenter.core.files import make_private, named_path, writing_to
+from isocenter.core.files import named_path
 from isocenter.core.limits import DEFAULT_LIMITS, Limits
 from isocenter.core.outputs import MapImages, SeriesOutput, WrittenOutput
 from isocenter.core.progress import Progress, silent
@@ -22,12 +22,7 @@ from isocenter.core.version import __version__, library_versions
 from isocenter.core.volume import SliceSource
 from isocenter.tasks.inputs import DEFAULT_ENDING, Input, Opened, open_inputs, source_digest
 from isocenter.tasks.map_forms import PARAMETRIC, MapForms
-from isocenter.tasks.result_folder import (
-    appearing_at_once,
-    earlier_result,
-    only_run_for,
-    write_record,
-)
+from isocenter.tasks.result_folder import made_once, write_record
 from isocenter.tasks.settings import S
 from isocenter.tasks.sinks import ObserverSink, Place, ProgressSink, Sink
 from isocenter.tasks.suitability import Suitability, refuse_unsuitable
@@ -184,16 +179,13 @@ def run(
         ),
         ending=ending,
     )
-    with only_run_for(final):
-        if earlier := earlier_result(final, prepared.record.digest()):
-            record = _stored_record(earlier["record"])
-            if private:
-                with writing_to(final):
-                    make_private(final)
-            return _result(final, prepared, record, already_there=True)
-        with appearing_at_once(final, private=private) as partial:
-            _write(prepared, partial, progress or silent)
-    return _result(final, prepared, prepared.record)
+    record, already_there = made_once(
+        final,
+        prepared.record,
+        lambda partial: _write(prepared, partial, progress or silent),
+        private=private,
+    )
+    return _result(final, prepared, record, already_there=already_there)
 
 
 def _by_name(task: Task[Any, Any], given: Any) -> dict[str, Any]:
@@ -332,14 +324,7 @@ def _record(
     )
 
 
-def _stored_record(content: Mapping[str, Any]) -> RunRecord:
-    values = {name: value for name, value in content.items() if name != "digest"}
-    return RunRecord(**values | {"warnings": tuple(content.get("warnings", ()))})
-
-
-def _result(
-    final: Path, prepared: _Run, record: RunRecord, *, already_there: bool = False
-) -> RunResult:
+def _result(final: Path, prepared: _Run, record: RunRecord, *, already_there: bool) -> RunResult:
     return RunResult(
         folder=final,
         files={

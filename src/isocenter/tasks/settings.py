@@ -91,6 +91,11 @@ def facts_of(each: Field[Any]) -> SettingFacts:
     return facts
 
 
+def help_of(kind: type[Settings], name: str) -> str:
+    """What a setting does, as its declaration says it."""
+    return next(facts_of(each).help for each in fields(kind) if each.name == name)
+
+
 def type_of_settings(kind: type[Settings]) -> dict[str, tuple[type, bool]]:
     """Type of each setting, and whether it may be None."""
     return {name: _plain_type(hint) for name, hint in get_type_hints(kind).items()}

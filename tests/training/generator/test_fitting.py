@@ -1,5 +1,8 @@
 """Autoencoder and denoiser learn, and what each piece of their data is."""
 
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,7 @@ from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
 from isocenter.diffusion.process import Process
 from isocenter.modelpack.generator.told import vocabulary_of
 from isocenter.networks.autoencoder import Autoencoder
+from isocenter.networks.feature_network import FeatureNetwork
 from isocenter.training.generator.autoencoder import (
     AutoencoderLosses,
     ImagePieces,
@@ -23,6 +27,7 @@ from isocenter.training.generator.encode import (
     scale_of,
 )
 from isocenter.training.generator.latent_cases import DropSettings, LatentCases
+from isocenter.training.loop import LoopSettings, Trainer
 from tests.modelpack.generator.tiny import HEADS, tiny_denoiser, tiny_generator
 
 
@@ -135,6 +140,40 @@ def test_an_autoencoder_learns() -> None:
         picture = learner.picture(network, batch)
     assert picture.dtype == np.uint8
     assert picture.shape == (48, 64)
+
+
+def test_a_feature_network_and_an_adversary_are_heard(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Autoencoder(channels=(8, 8), latent_channels=2, norm_groups=8)
+    losses = AutoencoderLosses(features=0.5, adversary=0.1, adversary_first_step=2)
+    features = FeatureNetwork(widths=(16,), blocks=(1,)).requires_grad_(False)
+    learner = autoencoder_learner(network, losses=losses, features=features)
+    assert learner.adversary is not None
+    before = [one.clone() for one in learner.adversary.network.parameters()]
+    images = discs()
+
+    def cases(start: int) -> ImagePieces:
+        return ImagePieces(
+            {"heads": images},
+            shares={"heads": 1},
+            crop=32,
+            losses=losses,
+            seed=1,
+            length=8,
+            start=start,
+        )
+
+    settings = LoopSettings(steps=4, batch_size=2, workers=0, log_every=1, mixed_precision="no")
+    batch = {"image": torch.from_numpy(images.values(slice(0, 2)))[:, None]}
+    Trainer([learner], settings=settings, folder=tmp_path).fit(cases, [batch])
+    after = list(learner.adversary.network.parameters())
+    assert any(not torch.equal(one, two) for one, two in zip(before, after, strict=True))
+    with (tmp_path / "losses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert all(row["autoencoder features"] for row in rows)
+    assert [bool(row["autoencoder verdict"]) for row in rows] == [False, False, True, True]
+    with pytest.raises(ValueError, match="feature network"):
+        autoencoder_learner(network, losses=losses)
 
 
 def test_merit_is_the_psnr() -> None:

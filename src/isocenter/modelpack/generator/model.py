@@ -496,7 +496,10 @@ class ImageGenerator:
         watched: AttentionOfWords | None = None,
         kept: tuple[Tensor, Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """Latents at the end of the way; ``kept`` are clean latent, noise and where it may change."""
+        """Latents at the end of the way.
+
+        Of ``kept`` there are the clean latent, its noise, and where it may change.
+        """
         guidance = Guidance(
             scale=drawing.guidance,
             rescale=self.defaults.guidance_rescale,

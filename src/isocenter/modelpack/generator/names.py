@@ -11,7 +11,7 @@ _LONGEST_SHOWN = 60
 
 
 def unknown_name(what: str, given: object, known: Iterable[str], *, of: str = "") -> SettingRefused:
-    """What to raise for a name that is not among the known ones.
+    """What to raise for a name that is not among the known ones; it is not repeated.
 
     Args:
         what: such as "class" or "condition".
@@ -20,12 +20,12 @@ def unknown_name(what: str, given: object, known: Iterable[str], *, of: str = ""
         of: whose names they are, such as "brain_t1c".
     """
     names = list(known)
-    whose = f" of {of}" if of else ""
+    whose = f"{of} has" if of else "there is"
     if not names:
-        return SettingRefused(f"there is no {what}{whose}; leave {shown(given)} out")
+        return SettingRefused(f"{whose} no {what}; leave it out")
     near = nearest(str(given), names)
     hint = f"did you mean {near}? " if near else ""
-    return SettingRefused(f"{shown(given)} is no {what}{whose}; {hint}Accepted: {', '.join(names)}")
+    return SettingRefused(f"{whose} no such {what}; {hint}Accepted: {', '.join(names)}")
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

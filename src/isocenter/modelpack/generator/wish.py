@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -70,7 +71,7 @@ class Wish:
         if self.box is not None:
             said["box"] = list(self.box)
         if self.mask is not None:
-            said["mask_sha256"] = labels_sha256(self.mask)
+            said["mask_sha256"] = self._mask_sha256
         if self.text:
             said["text"] = self.text
         return said
@@ -105,14 +106,20 @@ class Wish:
             text=said.get("text", ""),
         )
 
+    @cached_property
+    def _mask_sha256(self) -> str:
+        assert self.mask is not None
+        return labels_sha256(self.mask)
+
+    @cached_property
     def _key(self) -> str:
         return json.dumps(self.described(), sort_keys=True)
 
     def __eq__(self, other: object) -> bool:
-        return self._key() == other._key() if isinstance(other, Wish) else NotImplemented
+        return self._key == other._key if isinstance(other, Wish) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return hash(self._key)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -196,4 +196,56 @@ def autoencoder_learner(
         gray: NDArray = ((whole + 1) * 127.5).round().byte().cpu().numpy()
         return gray
 
-    return Learner(name="autoencoder", network=network, loss=loss, merit=merit, picture=picture)
+    learner = Learner(
+        name="autoencoder",
+        network=network,
+        loss=loss,
+        merit=merit,
+        picture=picture,
+        groups=groups,
+        adversary=None if adversary is None else adversary.as_adversary(),
+    )
+    return learner
+
+
+class _Verdicts:
+    """The adversary of an autoencoder: what it says of pieces that were made and of real ones."""
+
+    def __init__(self, losses: AutoencoderLosses) -> None:
+        self._losses = losses
+        self._hinge = PatchAdversarialLoss(criterion="hinge")
+        self._network = PatchDiscriminator(
+            spatial_dims=2,
+            channels=_ADVERSARY_CHANNELS,
+            in_channels=1,
+            out_channels=1,
+            num_layers_d=3,
+            norm="INSTANCE",
+        )
+        self._made: Tensor | None = None
+
+    def of_made(self, made: Tensor) -> Tensor:
+        """How clearly it sees that pieces were made; keeps them for its own loss."""
+        self._made = made.detach()
+        verdict: Tensor = self._hinge(
+            self._network(made)[-1].float(), target_is_real=True, for_discriminator=False
+        )
+        return verdict
+
+    def as_adversary(self) -> Adversary:
+        """For the loop."""
+
+        def loss(own: nn.Module, _: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+            made, self._made = self._made, None
+            if made is None:  # a step of halved pieces, which it does not judge
+                return torch.stack([one.sum() for one in own.parameters()]).sum() * 0.0, {}
+            parts = [
+                self._hinge(own(one)[-1].float(), target_is_real=real, for_discriminator=True)
+                for one, real in ((batch["image"], True), (made, False))
+            ]
+            total = 0.5 * (parts[0] + parts[1])
+            return total, {"loss": total.item()}
+
+        return Adversary(
+            network=self._network, loss=loss, first_step=self._losses.adversary_first_step
+        )

@@ -1,0 +1,52 @@
+"""What may be set when images are drawn, besides what they shall show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isocenter.tasks.generate.generator import SAMPLER
+from isocenter.tasks.settings import Settings, setting
+
+FORMATS = ("dicom", "png", "nifti")
+CAPTURE, OF_MODALITY = "capture", "modality"
+MOST_IMAGES = 100_000
+MOST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateSettings(Settings):
+    """How images are drawn and written.
+
+    Attributes:
+        seed, steps, guidance, sampler: see their help; they decide the pixels.
+        format: of the files.
+        written_as: class of DICOM objects.
+        attention: whether maps of the words are written.
+    """
+
+    seed: int = setting(
+        0, help="Same seed, same images; 0 by default.", at_least=0, at_most=MOST_SEED
+    )
+    steps: int = setting(
+        20, help="Steps from noise to image; more are slower.", at_least=1, at_most=1000
+    )
+    guidance: float = setting(
+        2.0,
+        help="How strictly an image keeps to what was asked: 0 ignores it, 1 as learned, more "
+        "exaggerates it.",
+        at_least=0,
+        at_most=20,
+    )
+    sampler: str = setting(SAMPLER, help="How a step is taken; the model names those it has.")
+    format: str = setting(
+        "dicom", help="Of the files: dicom, png or nifti.", choices=FORMATS, metavar="FORMAT"
+    )
+    written_as: str = setting(
+        CAPTURE,
+        help="Class of DICOM objects: capture (Secondary Capture) or modality (the modality's "
+        "own, where all that it demands is known).",
+        choices=(CAPTURE, OF_MODALITY),
+    )
+    attention: bool = setting(
+        False, help="Write maps of where in the image each word of the text acted."
+    )
