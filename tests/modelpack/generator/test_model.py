@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.modelpack.generator.tiny import tiny_generator
 
 from isocenter.core.errors import InputRefused, ModelRefused, SettingRefused
 from isocenter.modelpack.folder import load_folder
 from isocenter.modelpack.generator.model import ImageGenerator, LatentScale
 from isocenter.modelpack.generator.wish import Wish
-from tests.modelpack.generator.tiny import tiny_generator
 
 
 @pytest.fixture(scope="module")

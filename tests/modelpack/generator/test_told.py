@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.modelpack.generator.tiny import CHESTS, HEADS
 
 from isocenter.modelpack.generator.told import box_map, painted, vocabulary_of
-from tests.modelpack.generator.tiny import CHESTS, HEADS
 
 
 def test_families_share_what_they_have_in_common() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.modelpack.generator.tiny import HEADS, tiny_denoiser, tiny_generator
 
 from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
 from isocenter.diffusion.process import Process
@@ -28,7 +29,6 @@ from isocenter.training.generator.encode import (
 )
 from isocenter.training.generator.latent_cases import DropSettings, LatentCases
 from isocenter.training.loop import LoopSettings, Trainer
-from tests.modelpack.generator.tiny import HEADS, tiny_denoiser, tiny_generator
 
 
 def discs(number: int = 12, *, low: float = 0.0) -> ImageSet:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from monai.losses.adversarial_loss import PatchAdversarialLoss
+from monai.networks.nets.patchgan_discriminator import PatchDiscriminator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,7 +22,7 @@ from isocenter.networks.autoencoder import Autoencoder, LatentDistribution
 from isocenter.networks.feature_network import FeatureNetwork
 from isocenter.training.freezing import RateGroup
 from isocenter.training.generator.feature_loss import feature_loss
-from isocenter.training.learner import Batch, Learner
+from isocenter.training.learner import Adversary, Batch, Learner
 from isocenter.training.processes import drawn_for_share
 
 _LEVELS = 3
