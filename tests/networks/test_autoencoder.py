@@ -122,14 +122,28 @@ def test_block_waves_are_orthonormal_and_the_mean_comes_first(
     assert (deviations.diff() <= 1e-6).all()
 
 
-def test_a_new_autoencoder_is_a_cosine_transform() -> None:
-    network = Autoencoder(channels=(8, 8), latent_channels=16, norm_groups=4)
+def test_the_direct_way_begins_as_a_cosine_transform() -> None:
+    whole = Autoencoder(channels=(8, 8), latent_channels=16, norm_groups=4)
     image = torch.randn(2, 1, 16, 16)
-    found = network.encode(image)
     # All sixteen coefficients of a block of four by four are kept, so nothing is lost.
-    torch.testing.assert_close(network.decode(found.mean), image, atol=1e-4, rtol=0)
+    again = whole.direct_out(whole.direct_in(image))
+    torch.testing.assert_close(again, image, atol=1e-4, rtol=0)
     fewer = Autoencoder(channels=(8, 8), latent_channels=1, norm_groups=4)
     blocks = torch.nn.functional.avg_pool2d(image, 4)
     wanted = torch.nn.functional.interpolate(blocks, scale_factor=4)
-    again = fewer.decode(fewer.encode(image).mean)
-    torch.testing.assert_close(again, wanted, atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        fewer.direct_out(fewer.direct_in(image)), wanted, atol=1e-4, rtol=0
+    )
+
+
+def test_a_new_network_adds_little_to_the_direct_way_but_not_nothing() -> None:
+    torch.manual_seed(0)
+    network = Autoencoder(channels=(16, 16), latent_channels=4, norm_groups=8)
+    image = torch.rand(2, 1, 32, 32) * 2 - 1
+    latent = network.encode(image).mean
+    added = network.decode(latent) - network.direct_out(latent)
+    assert 0 < float(added.detach().std()) < 0.2
+    network.decode(latent).square().mean().backward()
+    first = network.network.decoder.blocks[0].conv.weight
+    assert first.grad is not None
+    assert float(first.grad.abs().sum()) > 0

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from isocenter.core.errors import SettingRefused
+from isocenter.modelpack.generator.defaults import Defaults
 from isocenter.modelpack.generator.family import Family, Number
 from isocenter.modelpack.generator.wish import Generated, Wish, inside_box
 
@@ -93,6 +94,7 @@ class GeneratorDouble:
     version: str = "1"
     weights_sha256: str = "ab" * 32
     card: dict[str, Any] = field(default_factory=dict)
+    defaults: Defaults = field(default_factory=Defaults)
     copies: Callable[[int], bool] = lambda draw: False
     spoiled: bool = False
     asked: list[int] = field(default_factory=list)
@@ -108,13 +110,13 @@ class GeneratorDouble:
         wishes: Sequence[Wish],
         seeds: Sequence[int],
         *,
-        steps: int = 20,
-        guidance: float = 2.0,
-        sampler: str = "flow",
+        steps: int | None = None,
+        guidance: float | None = None,
+        sampler: str = "own",
         batch_size: int = 4,
         attention: bool = False,
     ) -> Iterator[Generated]:
-        if sampler != "flow":
+        if sampler not in ("own", "flow"):
             raise SettingRefused("there is no such sampler; there is flow")
         for wish, seed in zip(wishes, seeds, strict=True):
             self.asked.append(seed)
@@ -129,8 +131,8 @@ class GeneratorDouble:
         *,
         strength: float,
         mask: NDArray | None = None,
-        steps: int = 20,
-        guidance: float = 2.0,
+        steps: int | None = None,
+        guidance: float | None = None,
     ) -> Generated:
         new = (1 - strength) * values + strength * self._values(wish, seed)
         if mask is not None and not self.spoiled:

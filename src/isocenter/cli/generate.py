@@ -12,7 +12,7 @@ from isocenter.cli.answer import Answer, made
 from isocenter.cli.options import DeviceOption, OutputOption
 from isocenter.cli.output import print_made, progress_bar
 from isocenter.core.settings import assignments_of
-from isocenter.tasks.generate.generator import SAMPLER
+from isocenter.modelpack.generator.defaults import OWN_SAMPLER
 from isocenter.tasks.generate.settings import GenerateSettings
 from isocenter.tasks.settings import help_of
 
@@ -66,9 +66,11 @@ PrivateOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help=help_of(GenerateSettings, "seed"))]
-StepsOption = Annotated[int, typer.Option("--steps", help=help_of(GenerateSettings, "steps"))]
+StepsOption = Annotated[
+    int | None, typer.Option("--steps", help=help_of(GenerateSettings, "steps"))
+]
 GuidanceOption = Annotated[
-    float, typer.Option("--guidance", help=help_of(GenerateSettings, "guidance"))
+    float | None, typer.Option("--guidance", help=help_of(GenerateSettings, "guidance"))
 ]
 AsOption = Annotated[
     Literal["capture", "modality"],
@@ -109,11 +111,11 @@ def generate(
         typer.Option("--labels", metavar="FILE", help="CSV file that asks for one image a row."),
     ] = None,
     seed: SeedOption = 0,
-    steps: StepsOption = 20,
-    guidance: GuidanceOption = 2.0,
+    steps: StepsOption = None,
+    guidance: GuidanceOption = None,
     sampler: Annotated[
         str, typer.Option("--sampler", help=help_of(GenerateSettings, "sampler"))
-    ] = SAMPLER,
+    ] = OWN_SAMPLER,
     format: Annotated[
         Literal["dicom", "png", "nifti"],
         typer.Option("--format", help=help_of(GenerateSettings, "format")),

@@ -8,7 +8,7 @@ two give f4. Attention is at the coarsest level.
 
 Beside it runs a direct way, one linear layer in and one out, that begins as a block transform: each
 latent is a coefficient of the cosine transform of its block, the coarsest ones first. The network
-learns what is better than that, and a new autoencoder is a usable one already.
+adds little at first and learns what is better, so that a new autoencoder is a usable one already.
 
 Sources: Kingma & Welling, ICLR 2014; Rombach et al., CVPR 2022; Chen et al., ICLR 2025 (shortcuts
 without parameters around a deep compression); Ahmed et al., IEEE Trans. Comput. C-23:90, 1974.
@@ -33,6 +33,7 @@ _FOLD = 2
 # half wave along it; of f half waves it falls as a power of f. They bring latents near one.
 _DEVIATION_OF_MEAN, _DEVIATION_OF_WAVE, _FALL = 0.45, 0.09, 1.3
 _FIRST_LOG_VARIANCE = -6.0
+_FIRST_SHARE = 0.1  # of what the network would add to the direct way if it began as usual
 
 
 class LatentDistribution(NamedTuple):
@@ -113,11 +114,16 @@ class Autoencoder(nn.Module):
         self._begin_as_block_transform()
 
     def _begin_as_block_transform(self) -> None:
-        """Let the network add nothing yet, and the direct way be a cosine transform."""
+        """Let the network add little yet, and the direct way be a cosine transform.
+
+        Were it nothing at all, no gradient would reach what lies before the last layers.
+        """
         last = self.network.decoder.blocks[-1]
-        for layer in (last, self.network.quant_conv_mu, self.network.quant_conv_log_sigma):
+        for layer in (last, self.network.quant_conv_mu):
             for parameter in layer.parameters():
-                nn.init.zeros_(parameter)
+                parameter.data.mul_(_FIRST_SHARE)
+        for parameter in self.network.quant_conv_log_sigma.parameters():
+            parameter.data.mul_(_FIRST_SHARE)
         for name, parameter in self.network.quant_conv_log_sigma.named_parameters():
             if name.endswith("bias"):
                 nn.init.constant_(parameter, _FIRST_LOG_VARIANCE)

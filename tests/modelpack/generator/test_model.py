@@ -72,7 +72,7 @@ def test_a_mask_guides_a_family_that_takes_one(generator: ImageGenerator) -> Non
     assert image.min() >= -1024
     assert image.max() <= 1024
     assert not np.array_equal(image, drawn(chests, Wish()))
-    with pytest.raises(SettingRefused, match="no family"):
+    with pytest.raises(SettingRefused, match="no such family"):
         generator.of("hearts")
 
 

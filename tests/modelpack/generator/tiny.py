@@ -6,7 +6,8 @@ import torch
 
 from isocenter.diffusion.process import Process
 from isocenter.modelpack.generator.family import Family, Number
-from isocenter.modelpack.generator.model import Defaults, ImageGenerator, LatentScale
+from isocenter.modelpack.generator.defaults import Defaults
+from isocenter.modelpack.generator.model import ImageGenerator, LatentScale
 from isocenter.modelpack.generator.told import vocabulary_of
 from isocenter.modelpack.text.bilingual import BilingualEncoder
 from isocenter.modelpack.text.vocabulary import Vocabulary

@@ -190,7 +190,7 @@ def test_color_is_told_of(sd2: StableDiffusionGenerator) -> None:
     ("wish", "words"),
     [
         (Wish(text="x " * 90), "tokens"),
-        (Wish(categories={"class": "glioma"}), "class"),
+        (Wish(categories={"class": "glioma"}), "condition"),
         (Wish(box=(0.5, 0.5, 0.1, 0.1)), "box"),
         (Wish(mask=np.ones((4, 4), int)), "mask"),
     ],

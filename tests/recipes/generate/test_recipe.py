@@ -138,7 +138,7 @@ def test_a_run_is_not_begun_twice_nor_gone_on_with_otherwise(data: Path, run: Pa
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputRefused, match="labels.csv|missing"):
+    with pytest.raises(InputRefused, match=r"labels\.csv|missing"):
         train(replace(generators(["brain_t1c"]), families=("hearts",)), tmp_path, tmp_path / "run")
 
 

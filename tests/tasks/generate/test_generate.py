@@ -317,7 +317,7 @@ def test_an_object_says_all_that_made_it(
         assert f"seed={seed_of_image(0, 1)}" in said
         assert "steps=20" in said
         assert "guidance=2.0" in said
-        assert "sampler=flow" in said
+        assert "sampler=own" in said
         assert "glioma" in said
         assert "ab" * 32 in said
     assert result.record.digest()[:16] in dataset.DerivationDescription

@@ -26,6 +26,7 @@ from isocenter.diffusion.process import Process
 from isocenter.diffusion.samplers import draw_noise, sample, start
 from isocenter.modelpack.folder import load_folder, save_folder
 from isocenter.modelpack.generator.attention import AttentionOfWords
+from isocenter.modelpack.generator.defaults import OWN_SAMPLER, Defaults
 from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.names import unknown_name
 from isocenter.modelpack.generator.seams import hidden_seam
@@ -80,23 +81,6 @@ class LatentScale:
     @staticmethod
     def _wide(numbers: Sequence[float], like: Tensor) -> Tensor:
         return torch.tensor(numbers).to(like).view(1, -1, *[1] * (like.ndim - 2))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Defaults:
-    """How a generator draws where nobody says otherwise.
-
-    Attributes:
-        steps: of the sampler.
-        guidance: strength of classifier-free guidance; 1 is none.
-        guidance_rescale: how far guided predictions keep the deviation of unguided ones.
-        guidance_interval: times between which guidance acts.
-    """
-
-    steps: int = 20
-    guidance: float = 2.0
-    guidance_rescale: float = 0.0
-    guidance_interval: tuple[float, float] = (0.0, 1.0)
 
 
 class ImageGenerator:
@@ -195,7 +179,7 @@ class ImageGenerator:
         *,
         steps: int | None = None,
         guidance: float | None = None,
-        sampler: str = "flow",
+        sampler: str = OWN_SAMPLER,
         batch_size: int = 1,
         attention: bool = False,
     ) -> Iterator[Generated]:
@@ -207,7 +191,8 @@ class ImageGenerator:
                 on the same machine; larger batches differ from that by rounding alone.
             steps: of the sampler; the model's own number where None.
             guidance: how far images are driven towards what they are told, 1 not at all.
-            sampler: of :mod:`isocenter.diffusion.samplers`.
+            sampler: of :mod:`isocenter.diffusion.samplers`; "own" takes Euler's along a flow, and
+                DDIM elsewhere.
             batch_size: images computed together, which is faster on a GPU.
             attention: also say which word acted where.
 
@@ -277,7 +262,7 @@ class ImageGenerator:
         mask: NDArray | None = None,
         steps: int | None = None,
         guidance: float | None = None,
-        sampler: str = "flow",
+        sampler: str = OWN_SAMPLER,
     ) -> Generated:
         """Draw an image anew, from as much noise as ``strength`` says.
 
@@ -589,6 +574,8 @@ class ImageGenerator:
             raise SettingRefused(f"steps must be whole and within 1..{MOST_STEPS}, got {steps!r}")
         if not 0 <= guidance <= MOST_GUIDANCE:
             raise SettingRefused(f"guidance is from 0 to {MOST_GUIDANCE:g}, got {guidance!r}")
+        if sampler == OWN_SAMPLER:
+            sampler = "flow" if self.process.is_flow else "ddim"
         return _Drawing(steps=steps, guidance=guidance, sampler=sampler)
 
     def _check_parts(self) -> None:

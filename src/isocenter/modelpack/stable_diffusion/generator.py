@@ -16,6 +16,7 @@ from torch import Tensor
 
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused, ModelRefused, SettingRefused
+from isocenter.modelpack.generator.defaults import Defaults
 from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.seams import hidden_seam
 from isocenter.modelpack.generator.wish import Generated, Wish
@@ -52,6 +53,10 @@ STEPS, GUIDANCE = 30, 7.5
 NO_MODALITY, NO_BODY_PART = "OT", "UNKNOWN"
 LEAST_SIDE = 16
 MOST_SIDE = 4096
+NO_GUARD = (
+    "What this model was trained on is not known here, so nobody has looked whether an image is a "
+    "copy of a training image."
+)
 COLOR = (
     "The model drew in color: its channels lie {levels:.0f} of 255 levels apart on average. The "
     "values are the brightness of the picture."
@@ -79,7 +84,12 @@ class StableDiffusionGenerator:
         name, version: of its card.
         weights_sha256: digest over everything that decides a pixel, adapter and scale included.
         card: licence, limits and what it is not for.
+        defaults: what it takes where a setting is left out.
+        notes: what everybody should know of its images.
     """
+
+    defaults = Defaults(steps=STEPS, guidance=GUIDANCE)
+    notes: tuple[str, ...] = (NO_GUARD,)
 
     def __init__(
         self,
@@ -183,6 +193,10 @@ class StableDiffusionGenerator:
         for wish in wishes:
             self.check(wish)
         return self._drawn(wishes, seeds, course, 1 if attention else batch_size, attention)
+
+    def is_copy(self, values: NDArray) -> bool:
+        """Always False: its training images are not at hand; :attr:`notes` says so."""
+        return False
 
     def edit(
         self,

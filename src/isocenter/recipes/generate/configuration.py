@@ -37,9 +37,9 @@ class AutoencoderRecipe:
     losses: AutoencoderLosses = field(default_factory=AutoencoderLosses)
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=1_600,
+            steps=2_400,
             batch_size=24,
-            learning_rate=5e-4,
+            learning_rate=1e-3,
             warm_up_steps=100,
             average_decay=0.995,
             patience=1_000,

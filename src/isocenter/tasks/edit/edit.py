@@ -36,7 +36,7 @@ from isocenter.tasks.generate.making import wish_in_words
 from isocenter.tasks.generate.masks import read_mask
 from isocenter.tasks.generate.png_files import save_png
 from isocenter.tasks.generate.requests import Request, parsed_box, wish_of
-from isocenter.tasks.generate.settings import CAPTURE, OF_MODALITY
+from isocenter.tasks.generate.settings import CAPTURE, OF_MODALITY, completed
 from isocenter.tasks.result_folder import RECORD_NAME, made_once, write_record
 
 _MARKER = """Every image in this folder is synthetic, in whole or in part: a model altered it.
@@ -85,8 +85,8 @@ def edit(
     numbers: Mapping[str, Any] | None = None,
     text: str = "",
     seed: int = 0,
-    steps: int = 20,
-    guidance: float = 2.0,
+    steps: int | None = None,
+    guidance: float | None = None,
     resize: bool = False,
     written_as: str = CAPTURE,
     model: str | Path | Generator | None = None,
@@ -148,6 +148,7 @@ def edit(
     final = named_path(output).resolve()
     device = resolve_device(device)
     generator = load_generator(name, model, device)
+    settings = completed(settings, generator.defaults)
     family = generator.family
     wish = wish_of(
         family,
@@ -335,7 +336,7 @@ class _Run:
         save_png(sheet(self._heading(), tiles), folder / CONTACT_SHEET_NAME, said=said)
         model = f"{record.model_name} {record.model_version}"
         write_text(folder / MARKER_NAME, _MARKER.format(model=model, version=__version__))
-        notes = [*self.first.notes, *(self.second.notes if self.second else ())]
+        notes = [*getattr(self.generator, "notes", ()), *self.first.notes, *(self.second.notes if self.second else ())]
         write_record(
             folder,
             {

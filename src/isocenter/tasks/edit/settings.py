@@ -31,13 +31,16 @@ class EditSettings(Settings):
     seed: int = setting(
         0, help="Same seed, same change; 0 by default.", at_least=0, at_most=MOST_SEED
     )
-    steps: int = setting(
-        20, help="Steps from noise to image; more are slower.", at_least=1, at_most=1000
+    steps: int | None = setting(
+        None,
+        help="Steps from noise to image; more are slower. The model's own number by default.",
+        at_least=1,
+        at_most=1000,
     )
-    guidance: float = setting(
-        2.0,
+    guidance: float | None = setting(
+        None,
         help="How strictly the change keeps to what was asked: 0 ignores it, 1 as learned, more "
-        "exaggerates it.",
+        "exaggerates it. The model's own by default.",
         at_least=0,
         at_most=20,
     )

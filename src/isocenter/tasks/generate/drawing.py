@@ -16,7 +16,6 @@ from isocenter.tasks.generate.settings import GenerateSettings
 
 MOST_ATTEMPTS = 8
 """Draws of one image, each from a seed of its own, before a run gives up."""
-_BATCH = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,6 @@ def _round(
         steps=settings.steps,
         guidance=settings.guidance,
         sampler=settings.sampler,
-        batch_size=_BATCH,
         attention=settings.attention,
     )
     for asked, image in zip(waiting, images, strict=True):

@@ -23,6 +23,7 @@ from isocenter.core.files import named_path, write_text
 from isocenter.core.progress import Progress, silent
 from isocenter.core.record import RunRecord
 from isocenter.core.version import __version__, library_versions
+from isocenter.modelpack.generator.defaults import OWN_SAMPLER
 from isocenter.modelpack.generator.wish import Generated, Wish
 from isocenter.tasks.generate.attention import ATTENTION_FOLDER, attention_sheet, check_maps
 from isocenter.tasks.generate.contact_sheet import (
@@ -32,7 +33,7 @@ from isocenter.tasks.generate.contact_sheet import (
     windowed,
 )
 from isocenter.tasks.generate.drawing import Drawn, draw
-from isocenter.tasks.generate.generator import SAMPLER, Generator, load_generator
+from isocenter.tasks.generate.generator import Generator, load_generator
 from isocenter.tasks.generate.image_files import ImageFiles, refuse_class
 from isocenter.tasks.generate.labels import LABELS_NAME, read_labels, write_labels
 from isocenter.tasks.generate.making import wish_in_words
@@ -43,6 +44,7 @@ from isocenter.tasks.generate.settings import (
     MOST_IMAGES,
     OF_MODALITY,
     GenerateSettings,
+    completed,
 )
 from isocenter.tasks.result_folder import RECORD_NAME, made_once, write_record
 
@@ -95,9 +97,9 @@ def generate(
     text: str = "",
     labels: str | Path | None = None,
     seed: int = 0,
-    steps: int = 20,
-    guidance: float = 2.0,
-    sampler: str = SAMPLER,
+    steps: int | None = None,
+    guidance: float | None = None,
+    sampler: str = OWN_SAMPLER,
     format: str = "dicom",
     written_as: str = CAPTURE,
     attention: bool = False,
@@ -149,6 +151,7 @@ def generate(
     final = named_path(output).resolve()
     device = resolve_device(device)
     generator = load_generator(name, model, device)
+    settings = completed(settings, generator.defaults)
     wish = wish_of(
         generator.family,
         class_=class_,
@@ -344,7 +347,7 @@ class _Run:
         }
 
     def _notes(self, images: list[dict[str, Any]]) -> list[str]:
-        notes = []
+        notes = list(getattr(self.generator, "notes", ()))
         if copies := sum(each["copies_replaced"] for each in images):
             notes.append(
                 f"{copies} {'draw was a copy' if copies == 1 else 'draws were copies'} of images "

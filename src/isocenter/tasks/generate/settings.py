@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from isocenter.tasks.generate.generator import SAMPLER
+from isocenter.modelpack.generator.defaults import OWN_SAMPLER, Defaults
 from isocenter.tasks.settings import Settings, setting
 
 FORMATS = ("dicom", "png", "nifti")
@@ -27,17 +28,20 @@ class GenerateSettings(Settings):
     seed: int = setting(
         0, help="Same seed, same images; 0 by default.", at_least=0, at_most=MOST_SEED
     )
-    steps: int = setting(
-        20, help="Steps from noise to image; more are slower.", at_least=1, at_most=1000
+    steps: int | None = setting(
+        None,
+        help="Steps from noise to image; more are slower. The model's own number by default.",
+        at_least=1,
+        at_most=1000,
     )
-    guidance: float = setting(
-        2.0,
+    guidance: float | None = setting(
+        None,
         help="How strictly an image keeps to what was asked: 0 ignores it, 1 as learned, more "
-        "exaggerates it.",
+        "exaggerates it. The model's own by default.",
         at_least=0,
         at_most=20,
     )
-    sampler: str = setting(SAMPLER, help="How a step is taken; the model names those it has.")
+    sampler: str = setting(OWN_SAMPLER, help="How a step is taken; the model names those it has.")
     format: str = setting(
         "dicom", help="Of the files: dicom, png or nifti.", choices=FORMATS, metavar="FORMAT"
     )
@@ -50,3 +54,16 @@ class GenerateSettings(Settings):
     attention: bool = setting(
         False, help="Write maps of where in the image each word of the text acted."
     )
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def completed(settings: S, defaults: Defaults) -> S:
+    """Settings with the model's own numbers where none were given."""
+    missing = {
+        name: getattr(defaults, name)
+        for name in ("steps", "guidance")
+        if getattr(settings, name) is None
+    }
+    return replace(settings, **missing)
