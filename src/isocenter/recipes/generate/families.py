@@ -105,3 +105,7 @@ BRAIN_LABELS = Family(
 )
 
 FAMILIES = {one.name: one for one in (BRAIN_T1C, CHEST_RADIOGRAPH, CHEST_CT, BRAIN_LABELS)}
+
+# Pixels of collections that say their size only roughly: enough for words such as "large", and too
+# little to write a spacing into a file.
+ABOUT_MM = {"brain_t1c": 0.98}

@@ -25,6 +25,7 @@ from isocenter.modelpack.text.encoder import TextEncoder
 from isocenter.networks.autoencoder import Autoencoder
 from isocenter.networks.latent_unet import LatentUNet
 from isocenter.recipes.generate.configuration import AutoencoderRecipe, GenerateRecipe
+from isocenter.recipes.generate.families import ABOUT_MM
 from isocenter.training.checkpoint import load_state, save_state
 from isocenter.training.generator.autoencoder import ImagePieces, autoencoder_learner
 from isocenter.training.generator.denoiser import denoiser_learner
@@ -205,13 +206,13 @@ def sentence_about(family: Family, labels: ImageLabels, rng: np.random.Generator
     """
     if family.name not in SPOKEN_OF:
         return labels.text
-    extent_mm = (family.columns * (family.pixel_mm or 0), family.rows * (family.pixel_mm or 0))
+    pixel_mm = family.pixel_mm or ABOUT_MM.get(family.name, 0.0)
     meaning = meaning_of(
         family.name,
         labels.categories,
         box=labels.box,
-        width_mm=extent_mm[0],
-        height_mm=extent_mm[1],
+        width_mm=family.columns * pixel_mm,
+        height_mm=family.rows * pixel_mm,
     )
     language = LANGUAGES[int(rng.integers(len(LANGUAGES)))]
     return sentence(part_of(meaning, rng), rng, language)
