@@ -49,6 +49,15 @@ def test_a_text_is_the_same_in_any_batch(encoder: BilingualEncoder) -> None:
         assert torch.equal(together.pooled[number], alone.pooled[0])
 
 
+def test_many_texts_at_once_are_read_alike(encoder: BilingualEncoder) -> None:
+    texts = ["left glioma", "no right glioma 30 mm", "左侧"]
+    one, other = encoder.encode(texts), encoder.encode_together(texts)
+    assert torch.equal(one.mask, other.mask)
+    assert one.words == other.words
+    torch.testing.assert_close(one.tokens, other.tokens)
+    torch.testing.assert_close(one.pooled, other.pooled)
+
+
 def test_no_texts_give_no_vectors(encoder: BilingualEncoder) -> None:
     found = encoder.encode([])
     assert found.tokens.shape == (0, 8, 8)

@@ -60,6 +60,14 @@ SAYS: dict[str, tuple[str, ...]] = {
     "chest_ct": ("modality", "level", "kernel"),
     "brain_labels": ("modality", "contrast", "plane", "absent"),
 }
+# Findings of the images of each family; "" for none.
+_FINDINGS = {
+    "brain_t1c": ("glioma", "meningioma", "pituitary tumor", "tumor"),
+    "chest_radiograph": ("normal", "bacterial pneumonia", "viral pneumonia", "pneumonia"),
+}
+_CONTRASTS = {"brain_t1c": ("T1c",)}
+# The grammar can say it, and no label of the images tells it.
+_UNTOLD = ("signal", "level")
 _MODALITY = {
     "brain_t1c": "brain MR",
     "chest_radiograph": "chest radiograph",
@@ -181,6 +189,26 @@ def _absent_with(finding: str) -> tuple[str, ...]:
         if finding in kinds:
             return tuple(kind for kind in kinds if kind != finding)
     return ()
+
+
+def sayable(family: str) -> dict[str, tuple[str, ...]]:
+    """What sentences about images of a family may say: values by attribute.
+
+    What no label of the family's images tells, such as the place of a pneumonia, is left out.
+
+    Raises:
+        ValueError: an unknown family.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"family is one of {', '.join(FAMILIES)}, got {family!r}")
+    found = {name: VALUES[name] for name in SAYS[family] if name in VALUES and name not in _UNTOLD}
+    if "absent" in SAYS[family]:
+        found["absent"] = ABSENTABLE
+    found["modality"] = (_MODALITY[family],)
+    for name, values in (("finding", _FINDINGS), ("contrast", _CONTRASTS)):
+        if family in values:
+            found[name] = values[family]
+    return found
 
 
 def place_of(box: tuple[float, float, float, float], plane: str) -> dict[str, str]:

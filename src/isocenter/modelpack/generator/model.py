@@ -30,6 +30,7 @@ from isocenter.modelpack.generator.defaults import OWN_SAMPLER, Defaults
 from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.names import unknown_name
 from isocenter.modelpack.generator.seams import hidden_seam
+from isocenter.modelpack.generator.speech import Accepted, check_speech
 from isocenter.modelpack.generator.told import Vocabulary, box_map, painted, vocabulary_of
 from isocenter.modelpack.generator.wish import Generated, Wish
 from isocenter.modelpack.text.bilingual import BilingualEncoder
@@ -104,6 +105,7 @@ class ImageGenerator:
         scale: LatentScale,
         card: dict[str, Any],
         guard: CopyGuard | None = None,
+        speech: Mapping[str, Accepted] | None = None,
         family: str = "",
         defaults: Defaults | None = None,
         weights_sha256: str = "",
@@ -119,6 +121,10 @@ class ImageGenerator:
         self.text = text
         self.scale = scale
         self.guard = None if guard is None else guard.eval().requires_grad_(False)
+        self.speech = {
+            name: {reading: tuple(values) for reading, values in accepted.items()}
+            for name, accepted in (speech or {}).items()
+        }
         self.card = card
         self.name: str = card["name"]
         self.version: str = card["version"]
@@ -171,6 +177,8 @@ class ImageGenerator:
         self.family.check(wish)
         if wish.text:
             self.text.check(wish.text)
+            accepted = self.speech.get(self.family.name, {})
+            check_speech(self.text, wish, family=self.family.name, accepted=accepted)
 
     def generate(
         self,
@@ -394,8 +402,9 @@ class ImageGenerator:
         return {"scale": asdict(self.scale), "defaults": asdict(self.defaults)}
 
     def tables(self) -> dict[str, dict[str, Any]]:
-        """The families, in the order in which the denoiser knows them."""
-        return {"families": {"families": [one.described() for one in self.families.values()]}}
+        """The families, in the order in which the denoiser knows them, and what each is told."""
+        families = [one.described() for one in self.families.values()]
+        return {"families": {"families": families, "speech": self.speech}}
 
     @classmethod
     def from_parts(
@@ -424,6 +433,7 @@ class ImageGenerator:
             text=BilingualEncoder(parts["text"]),
             scale=LatentScale(**settings["scale"]),
             guard=parts["guard"],
+            speech=tables["families"]["speech"],
             defaults=Defaults(**defaults),
             card=card,
             weights_sha256=weights_sha256,

@@ -114,6 +114,20 @@ class BilingualEncoder:
         )
 
     @torch.no_grad()
+    def encode_together(self, texts: Sequence[str]) -> EncodedText:
+        """Read many texts at once, for training: much faster, and equal but for rounding.
+
+        Raises:
+            InputRefused: a text is too long.
+        """
+        split = [self.vocabulary.split(text) for text in texts]
+        ids, mask = self.tensors(split)
+        tokens, pooled = self.network(ids, mask)
+        return EncodedText(
+            tokens=tokens, mask=mask, pooled=pooled, words=tuple(map(_positions, split))
+        )
+
+    @torch.no_grad()
     def said(self, text: str) -> dict[str, str]:
         """What the encoder understands: attributes that the text names, each with its value.
 

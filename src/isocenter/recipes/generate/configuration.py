@@ -68,7 +68,7 @@ class DenoiserRecipe:
     head_channels: int = 32
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     drop: DropSettings = field(default_factory=DropSettings)
-    sentences: int = 8
+    sentences: int = 6
     loop: LongLoopSettings = field(
         default_factory=lambda: LongLoopSettings(
             steps=6_000,

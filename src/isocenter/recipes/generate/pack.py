@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from isocenter.core.version import __version__
+from isocenter.datasets.sentences.meaning import FAMILIES as SPOKEN_OF
+from isocenter.datasets.sentences.meaning import sayable
 from isocenter.evaluation.sets.copies import Calibration
 from isocenter.modelpack.generator.model import ImageGenerator, LatentScale
 from isocenter.modelpack.text.bilingual import BilingualEncoder
@@ -51,6 +53,9 @@ def pack(
         text=text,
         scale=scale,
         guard=guard,
+        speech={
+            one.name: sayable(one.name) for one in collection.families if one.name in SPOKEN_OF
+        },
         card=card,
     )
     shutil.rmtree(folder, ignore_errors=True)

@@ -21,6 +21,7 @@ from isocenter.training.generator.latent_cases import NO_SENTENCE, LatentSet, Se
 from isocenter.training.loop import computes_in_bfloat16
 
 _AT_ONCE = 8
+_SENTENCES_AT_ONCE = 256
 SentencesOf = Callable[[Family, ImageLabels, np.random.Generator], str]
 """Draws a sentence that says some of what is known of an image, "" where nothing can be said."""
 
@@ -112,12 +113,13 @@ def bank_of(
 
 def _encoded(sentences: Sequence[str], text: TextEncoder, progress: Progress) -> SentenceBank:
     words, spoken, meaning = [], [], []
-    for first in range(0, max(1, len(sentences)), _AT_ONCE):
-        found = text.encode(sentences[first : first + _AT_ONCE] or [""])
+    encode = getattr(text, "encode_together", text.encode)
+    for first in range(0, max(1, len(sentences)), _SENTENCES_AT_ONCE):
+        found = encode(sentences[first : first + _SENTENCES_AT_ONCE] or [""])
         words.append(found.tokens.half())
         spoken.append(found.mask)
         meaning.append(found.pooled.half())
-        progress(min(first + _AT_ONCE, len(sentences)), len(sentences))
+        progress(min(first + _SENTENCES_AT_ONCE, len(sentences)), len(sentences))
     return SentenceBank(
         words=torch.cat(words), spoken=torch.cat(spoken), meaning=torch.cat(meaning)
     )
