@@ -31,17 +31,17 @@ class AutoencoderRecipe:
 
     channels: tuple[int, ...] = (64, 96, 160)
     blocks: int = 1
-    latent_channels: int = 8
+    latent_channels: int = 12
     crop: int = 128
     shares: tuple[float, ...] = (0.4, 0.25, 0.2, 0.15)
     losses: AutoencoderLosses = field(default_factory=AutoencoderLosses)
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=2_400,
+            steps=600,
             batch_size=24,
-            learning_rate=1e-3,
+            learning_rate=3e-4,
             warm_up_steps=100,
-            average_decay=0.995,
+            average_decay=0.99,
             patience=1_000,
         )
     )
