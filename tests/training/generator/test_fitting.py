@@ -10,6 +10,7 @@ from tests.modelpack.generator.tiny import HEADS, tiny_denoiser, tiny_generator
 
 from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
 from isocenter.diffusion.process import Process
+from isocenter.modelpack.generator.model import LatentScale
 from isocenter.modelpack.generator.told import vocabulary_of
 from isocenter.networks.autoencoder import Autoencoder
 from isocenter.networks.feature_network import FeatureNetwork
@@ -22,6 +23,7 @@ from isocenter.training.generator.autoencoder import (
 from isocenter.training.generator.denoiser import NoiseSettings, denoiser_learner
 from isocenter.training.generator.encode import (
     bank_of,
+    channel_weights_of,
     joined,
     latent_set,
     latents_of,
@@ -223,6 +225,17 @@ def test_encoding_normalizes_each_channel(encoded: tuple) -> None:
     torch.testing.assert_close(
         scale.restored(made.mean.float()), means.float(), atol=0.01, rtol=0.01
     )
+
+
+def test_channels_count_by_how_far_they_move_an_image() -> None:
+    autoencoder = tiny_generator().autoencoder
+    scale = LatentScale(mean=(0.0, 0.0), deviation=(1.0, 1.0))
+    assert channel_weights_of(autoencoder, scale, power=0) == pytest.approx((1, 1))
+    coarse, fine = channel_weights_of(autoencoder, scale, power=1)
+    assert coarse + fine == pytest.approx(2)
+    assert coarse > fine
+    louder = LatentScale(mean=(0.0, 0.0), deviation=(1.0, 4.0))
+    assert channel_weights_of(autoencoder, louder, power=1)[1] > fine
 
 
 def test_encoding_keeps_what_is_known(encoded: tuple) -> None:

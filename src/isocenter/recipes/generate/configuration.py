@@ -59,6 +59,8 @@ class DenoiserRecipe:
         channels, blocks, head_channels: of the network; all levels but the finest attend.
         noise: at which it is trained.
         drop: how often it is not told what is known.
+        coarse_power: how much more the channels count that move an image more; see
+            :func:`isocenter.training.generator.encode.channel_weights_of`.
         sentences: of each image, drawn before the fit.
         loop: of the fit.
     """
@@ -68,6 +70,7 @@ class DenoiserRecipe:
     head_channels: int = 32
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     drop: DropSettings = field(default_factory=DropSettings)
+    coarse_power: float = 0.5
     sentences: int = 6
     loop: LongLoopSettings = field(
         default_factory=lambda: LongLoopSettings(
@@ -87,7 +90,8 @@ class DenoiserRecipe:
     def __post_init__(self) -> None:
         for name in ("blocks", "head_channels"):
             check_positive(name, getattr(self, name))
-        check_least("sentences", self.sentences, 0)
+        for name in ("sentences", "coarse_power"):
+            check_least(name, getattr(self, name), 0)
 
     @property
     def attention(self) -> tuple[bool, ...]:

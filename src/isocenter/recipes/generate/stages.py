@@ -31,6 +31,7 @@ from isocenter.training.generator.autoencoder import ImagePieces, autoencoder_le
 from isocenter.training.generator.denoiser import denoiser_learner
 from isocenter.training.generator.encode import (
     bank_of,
+    channel_weights_of,
     joined,
     latent_set,
     latents_of,
@@ -57,6 +58,7 @@ class Encoded:
         bank: sentences.
         scale: that normalized the latents.
         vocabulary: of what is told.
+        channel_weights: of the latent's channels in the denoiser's error.
     """
 
     train: dict[str, LatentSet]
@@ -64,6 +66,7 @@ class Encoded:
     bank: SentenceBank
     scale: LatentScale
     vocabulary: Vocabulary
+    channel_weights: tuple[float, ...]
 
 
 def build_autoencoder(recipe: AutoencoderRecipe) -> Autoencoder:
@@ -196,6 +199,7 @@ def encode(
         bank=bank,
         scale=scale,
         vocabulary=vocabulary,
+        channel_weights=channel_weights_of(autoencoder, scale, power=recipe.denoiser.coarse_power),
     )
 
 
@@ -238,6 +242,7 @@ def fit_denoiser(
         bank=encoded.bank,
         noise=own.noise,
         seed=recipe.seed,
+        channel_weights=encoded.channel_weights,
         picture=picture,
     )
 

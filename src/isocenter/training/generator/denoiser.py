@@ -38,6 +38,7 @@ def denoiser_learner(
     bank: SentenceBank,
     noise: NoiseSettings,
     seed: int,
+    channel_weights: Sequence[float] | None = None,
     picture: Callable[[nn.Module], NDArray] | None = None,
 ) -> Learner:
     """Squared error of the process's prediction, at times drawn anew for each image.
@@ -48,6 +49,8 @@ def denoiser_learner(
         bank: of the sentences that the cases name.
         noise: which times are drawn.
         seed: of the noise and times that judge.
+        channel_weights: of the latent's channels in the error, with a mean of 1; None for all
+            alike.
         picture: draws what the averaged network makes.
     """
 
@@ -75,7 +78,10 @@ def denoiser_learner(
             state = process.add_noise(clean, drawn, time_B)
             wanted = process.target(clean, drawn, time_B)
             predicted = model(state, time_B, conditions)
-            found.append((predicted.float() - wanted).square().mean(dim=(1, 2, 3)))
+            squared = (predicted.float() - wanted).square().mean(dim=(2, 3))
+            if channel_weights is not None:
+                squared = squared * torch.tensor(channel_weights).to(squared)
+            found.append(squared.mean(dim=1))
         return found
 
     def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:

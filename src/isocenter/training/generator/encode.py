@@ -66,6 +66,22 @@ def scale_of(means: Sequence[Tensor]) -> LatentScale:
     return LatentScale(mean=tuple(first.tolist()), deviation=tuple(deviation.tolist()))
 
 
+def channel_weights_of(
+    autoencoder: Autoencoder, scale: LatentScale, *, power: float
+) -> tuple[float, ...]:
+    """How much each latent channel counts, by how far one deviation of it moves the image.
+
+    Args:
+        power: 0 lets all count alike, 2 as errors of the image would.
+
+    Returns:
+        One number a channel; their mean is 1.
+    """
+    reach = autoencoder.direct_out.weight.detach().flatten(1).norm(dim=1).cpu()
+    weights = (reach * torch.tensor(scale.deviation)).clamp_min(1e-6) ** power
+    return tuple((weights / weights.mean()).tolist())
+
+
 def bank_of(
     sets: Mapping[str, ImageSet],
     families: Mapping[str, Family],
