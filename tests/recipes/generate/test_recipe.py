@@ -72,8 +72,21 @@ def tiny(data: Path) -> GenerateRecipe:
             recipe.autoencoder,
             channels=(16, 16),
             latent_channels=2,
-            crop=16,
+            crop=32,
             loop=replace(recipe.autoencoder.loop, steps=2, batch_size=2, **quick),
+        ),
+        refine=replace(
+            recipe.refine,
+            losses=replace(recipe.refine.losses, adversary_first_step=1),
+            loop=replace(recipe.refine.loop, steps=2, batch_size=2, **quick),
+        ),
+        features=replace(
+            recipe.features,
+            widths=(16,),
+            blocks=(1,),
+            side=16,
+            projected=4,
+            fit=FitSettings(steps=2, batch_size=4),
         ),
         denoiser=replace(
             recipe.denoiser,

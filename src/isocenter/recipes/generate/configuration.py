@@ -12,6 +12,7 @@ from isocenter.training.generator.autoencoder import AutoencoderLosses
 from isocenter.training.generator.denoiser import NoiseSettings
 from isocenter.training.generator.latent_cases import DropSettings
 from isocenter.training.judges.copy_embedding import CopyEmbeddingSettings
+from isocenter.training.judges.features import FeatureSettings
 from isocenter.training.loop import LongLoopSettings, LoopSettings
 
 GENERATOR_VERSION = "0.1"
@@ -49,6 +50,37 @@ class AutoencoderRecipe:
     def __post_init__(self) -> None:
         for name in ("blocks", "latent_channels", "crop"):
             check_positive(name, getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefineRecipe:
+    """How the decoder is made to draw what looks right, once latents are what they are.
+
+    Attributes:
+        losses: with features and an adversary.
+        loop: of the fit; no step leaves the decoder of before.
+    """
+
+    losses: AutoencoderLosses = field(
+        default_factory=lambda: AutoencoderLosses(
+            divergence=0.0,
+            guides=0.0,
+            features=0.3,
+            adversary=0.02,
+            adversary_first_step=200,
+            features_merit_db=10.0,
+        )
+    )
+    loop: LoopSettings = field(
+        default_factory=lambda: LoopSettings(
+            steps=1_500,
+            batch_size=24,
+            learning_rate=3e-4,
+            warm_up_steps=100,
+            average_decay=0.995,
+            patience=1_000,
+        )
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +142,8 @@ class GenerateRecipe:
         shares: how often each family is drawn within its size, in the order of ``families``.
         simulated: images simulated for ``brain_labels``.
         text, autoencoder, denoiser: the three networks.
+        features: the network that judges how alike images look.
+        refine: of the decoder.
         process: from latents to noise.
         guard: against copies of training images.
         validation_cases: items that judge.
@@ -123,7 +157,9 @@ class GenerateRecipe:
     simulated: int = 4_000
     text: TextEncoderRecipe = field(default_factory=TextEncoderRecipe)
     autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
+    refine: RefineRecipe = field(default_factory=RefineRecipe)
     denoiser: DenoiserRecipe = field(default_factory=DenoiserRecipe)
+    features: FeatureSettings = field(default_factory=FeatureSettings)
     process: Process = field(default_factory=Process)
     guard: CopyEmbeddingSettings = field(default_factory=CopyEmbeddingSettings)
     validation_cases: int = 256

@@ -1,7 +1,8 @@
 """The run that makes the shipped generators, complete: from images to a model folder.
 
 The text encoder learns from sentences alone. The autoencoder learns the images of all families,
-which are then encoded once; the denoiser learns their latents, told what is known of each.
+which are then encoded once; its decoder goes on learning to draw what looks right to a feature
+network and an adversary. The denoiser learns the latents, told what is known of each image.
 """
 
 from __future__ import annotations
@@ -17,10 +18,16 @@ from isocenter.modelpack.text.bilingual import BilingualEncoder
 from isocenter.recipes.generate import text_encoder
 from isocenter.recipes.generate.collection import OWN, Collection, gather, is_own_folder
 from isocenter.recipes.generate.configuration import GenerateRecipe, generators
+from isocenter.recipes.generate.features import fit_features
 from isocenter.recipes.generate.guard import fit_guard, held_out_parts
 from isocenter.recipes.generate.pack import pack
 from isocenter.recipes.generate.pictures import sheet_of
-from isocenter.recipes.generate.stages import encode, fit_autoencoder, fit_denoiser
+from isocenter.recipes.generate.stages import (
+    encode,
+    fit_autoencoder,
+    fit_denoiser,
+    fit_refined,
+)
 from isocenter.recipes.run_folder import begin_run, check_output
 from isocenter.training.processes import is_main_process, wait_for_all
 
@@ -87,13 +94,24 @@ def train(
     encoded = encode(
         recipe, collection.families, collection.sets, autoencoder, text, output, say=say
     )
+    features = fit_features(recipe, collection, output, say=say)
+    refined = fit_refined(
+        recipe,
+        autoencoder,
+        features,
+        collection.sets,
+        output,
+        resume=resume,
+        device=device,
+        say=say,
+    )
     denoiser = fit_denoiser(
         recipe,
         encoded,
         output,
         text_width=text.width,
         resume=resume,
-        picture=sheet_of(recipe, collection, autoencoder, text, encoded.scale),
+        picture=sheet_of(recipe, collection, refined, text, encoded.scale),
         device=device,
         say=say,
     )
@@ -103,7 +121,7 @@ def train(
         pack(
             recipe,
             collection,
-            autoencoder=autoencoder.cpu(),
+            autoencoder=refined.cpu(),
             denoiser=denoiser,
             text=text,
             scale=encoded.scale,

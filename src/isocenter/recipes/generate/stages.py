@@ -23,6 +23,7 @@ from isocenter.modelpack.generator.model import LatentScale
 from isocenter.modelpack.generator.told import Vocabulary, vocabulary_of
 from isocenter.modelpack.text.encoder import TextEncoder
 from isocenter.networks.autoencoder import Autoencoder
+from isocenter.networks.feature_network import FeatureNetwork
 from isocenter.networks.latent_unet import LatentUNet
 from isocenter.recipes.generate.configuration import AutoencoderRecipe, GenerateRecipe
 from isocenter.recipes.generate.families import ABOUT_MM
@@ -42,7 +43,8 @@ from isocenter.training.learner import Batch, Learner
 from isocenter.training.loop import LoopSettings, Trainer
 from isocenter.training.processes import is_main_process, wait_for_all
 
-AUTOENCODER, DENOISER, LATENTS = "autoencoder", "denoiser", "latents.pt"
+AUTOENCODER, REFINED, DENOISER = "autoencoder", "refined", "denoiser"
+LATENTS = "latents.pt"
 LANGUAGES = ("en", "zh")
 _LARGEST_BATCH = 16
 
@@ -132,10 +134,61 @@ def fit_autoencoder(
     return best_autoencoder(recipe, output)
 
 
-def best_autoencoder(recipe: GenerateRecipe, output: Path) -> Autoencoder:
-    """The autoencoder with the weights that count."""
+def fit_refined(
+    recipe: GenerateRecipe,
+    autoencoder: Autoencoder,
+    features: FeatureNetwork,
+    sets: Sets,
+    output: Path,
+    *,
+    resume: bool,
+    device: str = "cpu",
+    say: Say = say_nothing,
+) -> Autoencoder:
+    """The autoencoder with a decoder that features and an adversary were heard about.
+
+    Latents stay what they are, so a denoiser can be fitted before or after.
+    """
+    own = recipe.refine
+    torch.manual_seed(derived_seed(recipe.seed, REFINED) % 2**32)
     network = build_autoencoder(recipe.autoencoder)
-    network.load_state_dict(load_state(output / AUTOENCODER / f"{AUTOENCODER}.pt"))
+    network.load_state_dict(autoencoder.state_dict())
+    network.requires_grad_(False)
+    for parameter in network.decoder_parameters():
+        parameter.requires_grad_(True)
+    learner = autoencoder_learner(network, losses=own.losses, features=features)
+    train = {name: images.part(TRAIN) for name, images in sets.items()}
+
+    def pieces(start: int) -> ImagePieces:
+        return ImagePieces(
+            train,
+            shares=recipe.autoencoder_shares(),
+            crop=recipe.autoencoder.crop,
+            losses=own.losses,
+            seed=derived_seed(recipe.seed, REFINED),
+            length=own.loop.steps * own.loop.batch_size,
+            start=start,
+        )
+
+    _fit(
+        learner,
+        own.loop,
+        pieces,
+        _validation_images(recipe, sets),
+        output / REFINED,
+        resume=resume,
+        device=device,
+        say=say,
+    )
+    return best_autoencoder(recipe, output, stage=REFINED)
+
+
+def best_autoencoder(
+    recipe: GenerateRecipe, output: Path, *, stage: str = AUTOENCODER
+) -> Autoencoder:
+    """The autoencoder with the weights that count after a stage."""
+    network = build_autoencoder(recipe.autoencoder)
+    network.load_state_dict(load_state(output / stage / f"{AUTOENCODER}.pt"))
     return network.eval().requires_grad_(False)
 
 

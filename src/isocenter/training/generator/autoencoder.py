@@ -44,6 +44,8 @@ class AutoencoderLosses:
         features: weight of the difference in the eyes of a feature network, where there is one.
         adversary: weight of the verdict of a network that tells pieces made from real ones.
         adversary_first_step: steps before it is heard.
+        features_merit_db: by how many dB of PSNR a feature loss of one lowers the merit, so that
+            what looks right is kept and not what is smooth.
 
     Source of ``halved``: Kouzelis et al., ICML 2025 (equivariance of latents to scale).
     """
@@ -55,9 +57,16 @@ class AutoencoderLosses:
     features: float = 0.0
     adversary: float = 0.0
     adversary_first_step: int = 0
+    features_merit_db: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("divergence", "features", "adversary", "adversary_first_step"):
+        for name in (
+            "divergence",
+            "features",
+            "adversary",
+            "adversary_first_step",
+            "features_merit_db",
+        ):
             check_least(name, getattr(self, name), 0)
         for name in ("halved", "guides"):
             check_share(name, getattr(self, name))
@@ -154,7 +163,7 @@ def autoencoder_learner(
     Sources: Rombach et al., CVPR 2022, for the sum of these losses; Isola et al., CVPR 2017, for an
     adversary that judges patches; Lim & Ye, arXiv 1705.02894, for its hinge loss.
     """
-    if losses.features and features is None:
+    if (losses.features or losses.features_merit_db) and features is None:
         raise ValueError("a weight of features needs a feature network")
     adversary = _Verdicts(losses) if losses.adversary else None
 
@@ -187,7 +196,14 @@ def autoencoder_learner(
         image = batch["image"]
         again = model.decode(model.encode(image).mean).float()
         error = (again - image).square().mean(dim=(1, 2, 3)).clamp_min(1e-9)
-        return 20 * np.log10(_PEAK_TO_PEAK) - 10 * error.log10()
+        psnr: Tensor = 20 * np.log10(_PEAK_TO_PEAK) - 10 * error.log10()
+        if features is None or not losses.features_merit_db:
+            return psnr
+        unlike = [
+            feature_loss(features, one, two)
+            for one, two in zip(again[:, None], image[:, None], strict=True)
+        ]
+        return psnr - losses.features_merit_db * torch.stack(unlike)
 
     def picture(model: nn.Module, batch: Batch) -> NDArray:
         assert isinstance(model, Autoencoder)

@@ -43,8 +43,8 @@ class FeatureSettings:
         projected: channels of the space in which views are to be alike; it is thrown away after.
     """
 
-    widths: Sequence[int] = (64, 128, 256)
-    blocks: Sequence[int] = (2, 2, 1)
+    widths: tuple[int, ...] = (64, 128, 256)
+    blocks: tuple[int, ...] = (2, 2, 1)
     fit: FitSettings = field(default_factory=lambda: FitSettings(steps=1500, batch_size=24))
     side: int = 96
     alteration: AlterationSettings = field(default_factory=AlterationSettings)
