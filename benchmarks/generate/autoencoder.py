@@ -183,7 +183,8 @@ def _nodules(
     study: Study, family: Family, images: ImageSet, ways: Mapping[str, Way]
 ) -> dict[str, Any]:
     """Contrast kept by way and diameter, each patient counting alike; {} where there is no lung."""
-    assert family.pixel_mm and images.guides is not None
+    assert family.pixel_mm
+    assert images.guides is not None
     kept: dict[str, list[list[float]]] = {name: [] for name in ways}
     owners = []
     for k in spread_evenly(len(images), _SLICES):

@@ -75,7 +75,7 @@ def markdown(figures: Mapping[str, Any]) -> str:
         )  # fmt: skip
         few = one["few_against_many_steps"]
         diversity = "; ".join(
-            f"{kind}: {number(pair['generated'], '{:.3f}')} against {number(pair['real'], '{:.3f}')}"
+            f"{kind}: {number(pair['generated'])} against {number(pair['real'])}"
             for kind, pair in one["similarity"].items()
         )
         parts.append(

@@ -15,7 +15,7 @@ from isocenter.evaluation.bootstrap import bootstrap_mean
 def share(
     hits: NDArray | Sequence[float], patients: Sequence[str] | None = None, *, seed: int = 0
 ) -> dict[str, Any]:
-    """A mean of what was right or not with its 95 % interval, over patients where they are given."""
+    """A mean with its 95 % interval, over patients where they are given."""
     return asdict(bootstrap_mean(np.asarray(hits, float), patients=patients, seed=seed))
 
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.generate import likeness, publish, speed
 from benchmarks.generate.autoencoder import DIAMETERS_MM, OURS, _nodules, covered, from_which
 from benchmarks.generate.drawn import FOLDER, drawn_by_default
 from benchmarks.generate.other_autoencoder import KEPT, read_autoencoder, shape_of
 from benchmarks.generate.parts import PARTS
 from benchmarks.generate.study import Study
+from tests.benchmarks.generate.tiny_study import CHEST, tiny_study
 
+from benchmarks.generate import likeness, publish, speed
 from isocenter.datasets.splits import TEST
 from isocenter.networks.autoencoder import Autoencoder
 from isocenter.training.checkpoint import save_state
-from tests.benchmarks.generate.tiny_study import CHEST, tiny_study
 
 CARD = f"<!-- {publish.TABLE}: begin -->\n<!-- {publish.TABLE}: end -->\n"
 
@@ -42,7 +42,7 @@ def run(study: Study, name: str) -> dict[str, Any]:
 def test_what_latents_hold_stands_beside_a_transform_of_as_many_numbers(study: Study) -> None:
     figures = run(study, "autoencoder")
     ways = figures["fidelity"]["brain_t1c"]["ways"]
-    assert list(ways)[0] == OURS
+    assert next(iter(ways)) == OURS
     # A new autoencoder is the transform itself.
     transform = ways["cosine transform, f4, 2 channels"]
     assert transform["psnr_db"]["mean"] == pytest.approx(ways[OURS]["psnr_db"]["mean"], abs=0.1)
@@ -131,6 +131,7 @@ def test_an_image_is_drawn_once(study: Study) -> None:
 def test_figures_are_published_with_the_weights_that_they_are_of(
     study: Study, tmp_path: Path
 ) -> None:
+    run(study, "autoencoder")
     model = tmp_path / "model"
     digest = study.model.save_pretrained(model, documents={"README.md": CARD})
     page = tmp_path / "page.md"

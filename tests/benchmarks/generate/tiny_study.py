@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from benchmarks.generate.study import Effort, Study
+from tests.modelpack.generator.tiny import CHESTS, HEADS, tiny_generator
 
 from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
 from isocenter.datasets.sentences.grammar import words_known
@@ -18,7 +19,6 @@ from isocenter.modelpack.text.bilingual import BilingualEncoder
 from isocenter.modelpack.text.vocabulary import Vocabulary
 from isocenter.networks.latent_unet import LatentUNet
 from isocenter.networks.text_encoder import TextEncoder
-from tests.modelpack.generator.tiny import CHESTS, HEADS, tiny_generator
 
 SIDE = 64
 BRAIN = replace(
