@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _names(known: object) -> object:
-    listed = list(known)  # type: ignore[call-overload]
+def _names(known: Iterable[str]) -> Callable[[str], list[str]]:
+    listed = list(known)
 
     def names(text: str) -> list[str]:
         found = text.split(",")

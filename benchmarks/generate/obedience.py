@@ -179,8 +179,8 @@ def _words(study: Study, family: Family, named: Named) -> dict[str, Any]:
         return {}
     usual = default_setting(study)
     english, chinese = (
-        drawn(study, family.name, [pair[which] for pair in pairs], usual).astype(np.float32)
-        for which in (0, 1)
+        drawn(study, family.name, wishes, usual).astype(np.float32)
+        for wishes in ([pair[0] for pair in pairs], [pair[1] for pair in pairs])
     )
     found = {}
     for kind, judge in named.items():

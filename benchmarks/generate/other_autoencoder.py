@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -29,7 +30,7 @@ def read_autoencoder(place: Path) -> Autoencoder:
     return network.eval().requires_grad_(False)
 
 
-def shape_of(state: Mapping[str, Tensor]) -> dict[str, object]:
+def shape_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """The sizes that an autoencoder's tensors have."""
     coarser = sorted(
         (int(name.split(".")[3]), len(tensor))

@@ -158,7 +158,11 @@ def test_memory_is_that_of_a_process_that_draws(
     class Cost:
         peak_memory_gb = 1.5
 
-    monkeypatch.setattr(speed, "cost_of", lambda command, **_: asked.append(command) or Cost)
+    def cost_of(command: list[str], **_: object) -> type[Cost]:
+        asked.append(command)
+        return Cost
+
+    monkeypatch.setattr(speed, "cost_of", cost_of)
     assert speed.peak_memory_gb(Path("model"), "chest_ct") == 1.5
     assert asked[0][-2:] == ["model", "chest_ct"]
 
