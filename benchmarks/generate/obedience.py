@@ -17,7 +17,7 @@ from benchmarks.generate import judges
 from benchmarks.generate.drawn import default_setting, drawn, drawn_by_default
 from benchmarks.generate.likeness import MUCH_GUIDANCE, NO_GUIDANCE
 from benchmarks.generate.study import Study, category_of, in_unit, patients_of, where
-from benchmarks.generate.tables import percent, share, spread, table
+from benchmarks.generate.tables import number, percent, share, spread, table
 from benchmarks.generate.wishes import in_words, like_test_images
 from isocenter.core.seeds import generator_for
 from isocenter.datasets.splits import TEST, TRAIN
@@ -51,12 +51,14 @@ def markdown(figures: Mapping[str, Any]) -> str:
     for name, one in families.items():
         for asked, ceiling in one[REAL].items():
             cells = [percent(one["arms"][arm]["found"].get(asked)) for arm in arms]
-            rows.append((name, asked, percent(ceiling), *cells))
+            commonest = number(one["commonest"].get(asked), "{:.0%}")
+            rows.append((name, asked, percent(ceiling), commonest, *cells))
     parts = [
         "What was asked for and is found in the image, in percent (95 % over wishes; of real "
         f"images over patients). A box is found where it overlaps by {figures['overlap']:g} or "
-        "more (intersection over union):\n",
-        table(("family", "asked for", f"judge on {REAL}", *arms), rows),
+        "more (intersection over union). *Commonest* is what a judge that always gives the same "
+        "answer would find:\n",
+        table(("family", "asked for", f"judge on {REAL}", "commonest", *arms), rows),
         "\nAsked for in words alone, the same meaning and seed in English and in Chinese:\n",
         table(
             ("family", "category", "found, English", "found, Chinese", "both languages alike"),
@@ -102,6 +104,7 @@ def _of_family(study: Study, family: Family) -> dict[str, Any]:
     sets = _arms(study, family, wishes)
     return {
         REAL: _on_real(study, family, named),
+        "commonest": {kind: _commonest(wishes, kind) for kind in named},
         "arms": {
             arm: {
                 "images": len(images),
@@ -112,6 +115,12 @@ def _of_family(study: Study, family: Family) -> dict[str, Any]:
         "words": _words(study, family, named),
         "guide": _guide(study, family, wishes, sets),
     }
+
+
+def _commonest(wishes: Sequence[Wish], kind: str) -> float | None:
+    """Share of the wishes for a category that ask for its commonest value."""
+    asked = [one.categories[kind] for one in wishes if kind in one.categories]
+    return max(map(asked.count, asked)) / len(asked) if asked else None
 
 
 def _arms(study: Study, family: Family, wishes: Sequence[Wish]) -> dict[str, NDArray]:
