@@ -81,7 +81,7 @@ def test_obedience_has_its_judges_own_accuracy_beside_it(study: Study) -> None:
     for arm in brain["arms"].values():
         assert set(arm["found"]) == {"class", "plane", "tumor"}
         assert arm["found"]["class"]["num_units"] == arm["images"]
-    assert 1 / 3 <= brain["commonest"]["class"] <= 1
+    assert 0.3 < brain["commonest"]["class"] <= 1
     assert set(brain["words"]["class"]) == {"english", "chinese", "alike"}
     assert chest["guide"]["real"]["mean"] > 0.9
     assert chest["guide"]["measure"] == "Dice of the lungs"
