@@ -1,0 +1,1 @@
+"""What produced every published figure of the generators, beside what a reader would compare."""
