@@ -15,7 +15,7 @@ INSTALL = UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$($(BIN)/pip conf
 LOCK = $(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11 --python-platform x86_64-manylinux_2_28 -c constraints.txt
 
-.PHONY: setup demo check format types docs notebooks test bench constraints lock wheel sbom clean
+.PHONY: setup demo check format types docs notebooks test bench bench-generate constraints lock wheel sbom clean
 .DEFAULT_GOAL := check
 
 setup: $(READY)
@@ -70,6 +70,10 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.ct_enhance.resources --output runs/bench
 
 # The versions that were tried together, without addresses or local builds.
+# Every figure of the generators; MODEL is a folder of `isocenter train generators`.
+bench-generate: $(READY)
+	$(BIN)/python -m benchmarks.generate --data "$(DATA)" --model "$(MODEL)" --output runs/bench_generate $(ARGS)
+
 constraints: $(READY)
 	$(INSTALL) -e '.[dev,benchmark]'
 	$(BIN)/uv pip freeze --quiet --python $(BIN)/python --exclude-editable \

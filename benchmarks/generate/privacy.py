@@ -134,18 +134,16 @@ def _copies(study: Study, family: Family) -> dict[str, Any]:
     side = judges.COPY_SIDE
     trained_on = small(training, side)
     embedding = judges.copy_embedding(study, family, training)
-    try:
-        guard, calibration = make_guard(
-            embedding, trained_on, small(judging, side), seed=study.seed
-        )
-    except ValueError:  # a threshold above 1
-        return {"left_out": "held-out images are as near to training images as copies would be"}
+    name = family.name
+    guard, calibration = make_guard(
+        embedding, trained_on, small(judging, side), group=name, seed=study.seed
+    )
     images = resized(drawn_by_default(study, family.name).astype(np.float32), side)
-    verdict = guard.judge(images)
+    verdict = guard.judge(images, name)
     planted = _altered(
         trained_on[list(spread_evenly(len(trained_on), _MOST_PLANTED))], seed=study.seed
     )
-    caught, blocked = guard.judge(planted).is_copy, guard.judge(small(test, side)).is_copy
+    caught, blocked = (guard.judge(one, name).is_copy for one in (planted, small(test, side)))
     low, high = exact_limits(int(verdict.is_copy.sum()), len(images))
     return {
         "found": int(verdict.is_copy.sum()),

@@ -77,7 +77,7 @@ def copy_threshold(
             f"not trained on, got {len(held_out_similarity)}; hold more patients out"
         )
     quantile = float(np.percentile(held_out_similarity, percentile))
-    return quantile + margin * (1 - quantile)
+    return min(1.0, quantile + margin * (1 - quantile))
 
 
 def make_guard(
