@@ -69,11 +69,11 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.ct_enhance.lesions --data "$(DATA)" --output runs/bench
 	$(BIN)/python -m benchmarks.ct_enhance.resources --output runs/bench
 
-# The versions that were tried together, without addresses or local builds.
 # Every figure of the generators; MODEL is a folder of `isocenter train generators`.
 bench-generate: $(READY)
 	$(BIN)/python -m benchmarks.generate --data "$(DATA)" --model "$(MODEL)" --output runs/bench_generate $(ARGS)
 
+# The versions that were tried together, without addresses or local builds.
 constraints: $(READY)
 	$(INSTALL) -e '.[dev,benchmark]'
 	$(BIN)/uv pip freeze --quiet --python $(BIN)/python --exclude-editable \
