@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from isocenter.diffusion.process import Process
-from isocenter.modelpack.generator.family import Family, Number
 from isocenter.modelpack.generator.defaults import Defaults
+from isocenter.modelpack.generator.family import Family, Number
 from isocenter.modelpack.generator.model import ImageGenerator, LatentScale
 from isocenter.modelpack.generator.told import vocabulary_of
 from isocenter.modelpack.text.bilingual import BilingualEncoder

@@ -336,7 +336,11 @@ class _Run:
         save_png(sheet(self._heading(), tiles), folder / CONTACT_SHEET_NAME, said=said)
         model = f"{record.model_name} {record.model_version}"
         write_text(folder / MARKER_NAME, _MARKER.format(model=model, version=__version__))
-        notes = [*getattr(self.generator, "notes", ()), *self.first.notes, *(self.second.notes if self.second else ())]
+        notes = [
+            *getattr(self.generator, "notes", ()),
+            *self.first.notes,
+            *(self.second.notes if self.second else ()),
+        ]
         write_record(
             folder,
             {
