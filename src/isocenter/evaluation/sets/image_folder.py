@@ -80,8 +80,8 @@ def read_image_folder(
     if not rows:
         raise InputRefused(
             f"the folder lists no image; accepted are {', '.join(ENDINGS)} in {IMAGES}/, listed in "
-            f"{LABELS} or all there are. DICOM and NIfTI are not read here: draw a set with --format "
-            "png, or export both sets with the same window"
+            f"{LABELS} or all there are. DICOM and NIfTI are not read here: draw a set with "
+            "--format png, or export both sets with the same window"
         )
     if most is not None and len(rows) > most:
         rows = [rows[int(k)] for k in np.linspace(0, len(rows) - 1, most).round()]

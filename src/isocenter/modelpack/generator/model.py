@@ -311,12 +311,12 @@ class ImageGenerator:
             first, second: (rows, columns).
             fractions: 0 is the first through the autoencoder, 1 the second.
         """
-        ends = [
+        begin, end = (
             self.scale.normalized(self.autoencoder.encode(self._image(one)).mean)
             for one in (first, second)
-        ]
+        )
         for fraction in fractions:
-            yield self._values(torch.lerp(*ends, fraction))[0]
+            yield self._values(torch.lerp(begin, end, fraction))[0]
 
     @torch.inference_mode()
     def reconstruct(self, values: NDArray) -> NDArray:
