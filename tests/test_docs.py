@@ -13,7 +13,7 @@ import typer.main
 
 import isocenter
 from isocenter import cli
-from isocenter.cli.train import Recipe
+from isocenter.cli.train import RECIPE_MODULES, Recipe
 from isocenter.core.limits import DEFAULT_LIMITS
 from isocenter.core.settings import setting_names
 
@@ -79,9 +79,12 @@ def test_every_limit_is_documented() -> None:
 
 def test_every_recipe_is_documented_and_offered() -> None:
     recipes = REPOSITORY / "src" / "isocenter" / "recipes"
-    written = {path.parent.name for path in recipes.glob("*/recipe.py")}
-    assert written == set(Recipe)
-    assert all(recipe in section("train") for recipe in written)
+    written = {
+        f"isocenter.recipes.{path.parent.name}.recipe" for path in recipes.glob("*/recipe.py")
+    }
+    assert set(RECIPE_MODULES) == set(Recipe)
+    assert set(RECIPE_MODULES.values()) == written
+    assert all(f"`{recipe}`" in section("train") for recipe in Recipe)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

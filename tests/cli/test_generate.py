@@ -201,3 +201,15 @@ def test_the_time_left_is_shown_while_images_are_drawn(
     assert "Generating" in result.stderr
     assert "2/2" in result.stderr
     assert "left" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "example"), [("--condition", "class="), ("--set-number", "age=")]
+)
+@pytest.mark.parametrize("command", ["generate heads", "edit heads in.png"])
+def test_a_condition_without_a_value_is_refused_by_an_example_that_fits(
+    invoke: Invoke, command: str, option: str, example: str
+) -> None:
+    result = invoke(*command.split(), option, "axial", "--output", "out")
+    assert result.exit_code == 2
+    assert f"NAME=VALUE, such as {example}" in " ".join(result.stderr.split())

@@ -131,9 +131,7 @@ def test_the_direct_way_begins_as_a_cosine_transform() -> None:
     fewer = Autoencoder(channels=(8, 8), latent_channels=1, norm_groups=4)
     blocks = torch.nn.functional.avg_pool2d(image, 4)
     wanted = torch.nn.functional.interpolate(blocks, scale_factor=4)
-    torch.testing.assert_close(
-        fewer.direct_out(fewer.direct_in(image)), wanted, atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(fewer.direct_out(fewer.direct_in(image)), wanted, atol=1e-4, rtol=0)
 
 
 def test_a_new_network_adds_little_to_the_direct_way_but_not_nothing() -> None:

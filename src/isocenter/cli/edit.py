@@ -88,7 +88,8 @@ def edit(
     private: PrivateOption = False,
 ) -> Answer:
     """Alter an image in whole or inside a region, or give the images between two."""
-    conditions, numbers = assignments_of(condition or []), assignments_of(set_number or [])
+    conditions = assignments_of(condition or [], example="class=glioma")
+    numbers = assignments_of(set_number or [], example="age=60")
     from isocenter.tasks.edit.edit import edit as alter
 
     with progress_bar("Editing") as progress:

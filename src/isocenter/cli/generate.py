@@ -129,7 +129,8 @@ def generate(
     private: PrivateOption = False,
 ) -> Answer:
     """Draw new images that show what is asked for, marked as synthetic, of no patient."""
-    conditions, numbers = assignments_of(condition or []), assignments_of(set_number or [])
+    conditions = assignments_of(condition or [], example="class=glioma")
+    numbers = assignments_of(set_number or [], example="age=60")
     from isocenter.tasks.generate.generate import generate as draw
 
     with progress_bar("Generating") as progress:

@@ -33,7 +33,7 @@ def tell(message: str) -> None:
 
 def say(label: str, path: Path) -> None:
     """Where a result lies."""
-    typer.echo(f"{label + ':':<17}{path}")
+    typer.echo(f"{label + ': ':<17}{path}")
 
 
 def print_table(table: Table) -> None:

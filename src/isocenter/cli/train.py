@@ -25,7 +25,7 @@ class Recipe(StrEnum):
 
 
 # Each has recipe_for(data) and train(recipe, data, output, resume=, device=, progress=).
-_MODULES = {
+RECIPE_MODULES = {
     Recipe.CT_ENHANCE: "isocenter.recipes.ct_enhance.recipe",
     Recipe.GENERATORS: "isocenter.recipes.generate.recipe",
     Recipe.LORA: "isocenter.recipes.lora.recipe",
@@ -68,7 +68,7 @@ def train(
 ) -> Answer:
     """Train a model: a complete, reproducible run, split by patient."""
     try:
-        chosen = import_module(_MODULES[recipe])
+        chosen = import_module(RECIPE_MODULES[recipe])
     except ModuleNotFoundError as error:
         raise InputRefused(
             f"training needs {error.name}, which is not installed; install the extra `train`, "

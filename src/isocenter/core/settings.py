@@ -45,8 +45,12 @@ def with_settings(settings: Settings, assignments: Mapping[str, object]) -> Sett
     return _rebuilt(settings, changes, ", ".join(assignments))
 
 
-def assignments_of(texts: Sequence[str]) -> dict[str, object]:
+def assignments_of(texts: Sequence[str], *, example: str = "mean.steps=500") -> dict[str, object]:
     """Split ``NAME=VALUE`` as a command line gives them.
+
+    Args:
+        texts: as they were given.
+        example: one that makes sense there, for refusals.
 
     Raises:
         SettingRefused: a text without "=", or a name given twice.
@@ -57,7 +61,7 @@ def assignments_of(texts: Sequence[str]) -> dict[str, object]:
         name = name.strip()
         if not equals or not name:
             raise SettingRefused(
-                "a setting is given as NAME=VALUE, such as mean.steps=500; one was not"
+                f"a setting is given as NAME=VALUE, such as {example}; one was not"
             )
         if name in found:
             raise SettingRefused(f"the setting {name} is given twice; give it once")

@@ -85,7 +85,7 @@ def test_no_patients_are_refused_and_why(own_folder: Write) -> None:
     folder = own_folder([{"file": f"{k}.png"} for k in range(12)])
     with pytest.raises(InputRefused, match="merely remembers looks good"):
         read_own_folder(folder)
-    (folder / "synthetic.txt").write_text("made by a model")
+    (folder / "SYNTHETIC.txt").write_text("made by a model")
     assert len({one.patient for one in read_own_folder(folder).labels}) == 12
 
 

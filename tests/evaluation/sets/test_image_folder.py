@@ -109,3 +109,10 @@ def test_no_message_names_a_file(tmp_path: Path) -> None:
     assert "DOE" not in str(refusal.value)
     with pytest.raises(InputRefused, match="no such folder"):
         read_image_folder(tmp_path / "absent")
+
+
+def test_a_set_of_dicom_files_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "0001.dcm").write_bytes(b"DICM")
+    with pytest.raises(InputRefused, match="--format png"):
+        read_image_folder(tmp_path)

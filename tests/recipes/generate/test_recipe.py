@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(data: Path) -> GenerateRecipe:
     """The recipe of a folder with few steps of small networks."""
     recipe = recipe_for(data)
-    quick = {"workers": 0, "warm_up_steps": 1, "validate_every": 2, "checkpoint_every": 1}
+    quick: dict[str, Any] = {
+        "workers": 0,
+        "warm_up_steps": 1,
+        "validate_every": 2,
+        "checkpoint_every": 1,
+    }
     return replace(
         recipe,
         validation_cases=4,

@@ -64,8 +64,8 @@ def discs(number: int = 12, *, low: float = 0.0) -> ImageSet:
     )
 
 
-def pieces(images: ImageSet, **options: float) -> ImagePieces:
-    losses = AutoencoderLosses(**{"guides": 0.0, "gamma": 1.0, **options})
+def pieces(images: ImageSet, *, guides: float = 0.0, gamma: float = 1.0) -> ImagePieces:
+    losses = AutoencoderLosses(guides=guides, gamma=gamma)
     return ImagePieces(
         {"heads": images}, shares={"heads": 1}, crop=16, losses=losses, seed=1, length=50
     )

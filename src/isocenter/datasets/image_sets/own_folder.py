@@ -9,28 +9,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from isocenter.core.errors import InputRefused, UnreadableInput
+from isocenter.core.image_folders import BOX_COLUMNS, IMAGES, LABELS, MARKER, place_of
 from isocenter.core.seeds import derived_seed
 from isocenter.datasets.image_sets.image_set import Box, ImageLabels, ImageSet
 from isocenter.datasets.image_sets.packed_images import read_table
 from isocenter.datasets.splits import CALIBRATION, TEST, TRAIN, VALIDATION
 from isocenter.dicom.reading.plane_image import read_plane_image
 
-FOLDER = "images"
-TABLE = "labels.csv"
-SYNTHETIC_MARK = "synthetic.txt"
 LEAST_PATIENTS = 10
 LEAST_PATIENTS_TRANSFER = 4
-BOX = ("box_center_x", "box_center_y", "box_width", "box_height")
 _PICTURES = (".png", ".jpg", ".jpeg")
 _DICOM = (".dcm", ".dicom", "")
-_NOT_CATEGORIES = frozenset({"file", "patient", "box", "text", "seed", "synthetic", *BOX})
+_NOT_CATEGORIES = frozenset({"file", "patient", "box", "text", "seed", "synthetic", *BOX_COLUMNS})
 # A column whose name ends with a unit holds numbers.
 _UNITS = ("_ms", "_mm", "_hu", "_deg", "_share", "_years", "_tesla")
 _CT_RANGE_HU = (-1024.0, 1024.0)
@@ -83,7 +80,7 @@ def read_own_folder(
     as ``te_ms``, and categories, such as ``class``, for all others. A cell may be empty.
 
     A generated set, marked by a column ``synthetic`` that says yes throughout or by a file
-    ``synthetic.txt`` beside the table, needs no patients: each image is its own.
+    ``SYNTHETIC.txt`` beside the table, needs no patients: each image is its own.
 
     Args:
         folder: that holds ``images`` and ``labels.csv``.
@@ -100,7 +97,7 @@ def read_own_folder(
         InputRefused: images differ in kind or size, a box lies outside of its image, patients are
             not named or too few.
     """
-    rows = read_table(folder / TABLE, ("file",))
+    rows = read_table(folder / LABELS, ("file",))
     patients = _patients(folder, rows)
     _check_enough(patients, least_patients)
     part_of = (shares or Shares()).parts(sorted(set(patients)))
@@ -115,25 +112,30 @@ def read_own_folder(
 
 def _patients(folder: Path, rows: Sequence[Mapping[str, str]]) -> list[str]:
     if "patient" in rows[0]:
-        named = [(row["patient"] or "").strip() for row in rows]
+        named = [row["patient"] for row in rows]
         if lacking := [k for k, name in enumerate(named, start=1) if not name]:
             raise InputRefused(
-                f"{_rows(lacking)} of {TABLE} name no patient; say whose image each one is, in any "
-                "words that tell patients apart"
+                f"{_rows(lacking)} of {LABELS} name no patient; say whose image each one is, in "
+                "any words that tell patients apart"
             )
         return named
-    if (folder / SYNTHETIC_MARK).is_file() or _all_synthetic(rows):
+    if _is_marked(folder) or _all_synthetic(rows):
         return [f"image {place}" for place in range(len(rows))]
     raise InputRefused(
-        f"{TABLE} has no column `patient`. Images of one patient resemble each other: if some are "
+        f"{LABELS} has no column `patient`. Images of one patient resemble each other: if some are "
         "trained on and others judge, a model that merely remembers looks good. Add a column that "
-        f"tells patients apart, or a column `synthetic` (yes) or a file {SYNTHETIC_MARK} where a "
+        f"tells patients apart, or a column `synthetic` (yes) or a file {MARKER} where a "
         "model made the images"
     )
 
 
+def _is_marked(folder: Path) -> bool:
+    """Whether the file is there that generated sets have; in capitals or small letters."""
+    return any((folder / name).is_file() for name in (MARKER, MARKER.lower()))
+
+
 def _all_synthetic(rows: Sequence[Mapping[str, str]]) -> bool:
-    return all((row.get("synthetic") or "").strip().lower() in _YES for row in rows)
+    return all(row.get("synthetic", "").lower() in _YES for row in rows)
 
 
 def _check_enough(patients: Sequence[str], least: int) -> None:
@@ -156,7 +158,7 @@ def _images(folder: Path, rows: Sequence[Mapping[str, str]]) -> tuple[NDArray, t
     paths = [_path(folder, row["file"], place) for place, row in enumerate(rows, start=1)]
     if missing := [k for k, path in enumerate(paths, start=1) if not path.is_file()]:
         raise UnreadableInput(
-            f"{_rows(missing)} of {TABLE} name files that are not in {FOLDER}; "
+            f"{_rows(missing)} of {LABELS} name files that are not in {IMAGES}; "
             f"{len(rows) - len(missing)} of {len(rows)} are there"
         )
     kinds, images = [], []
@@ -178,16 +180,14 @@ def _images(folder: Path, rows: Sequence[Mapping[str, str]]) -> tuple[NDArray, t
 
 
 def _path(folder: Path, name: str, place: int) -> Path:
-    """A file below ``images``; generated tables name it with that folder in front."""
-    parts = PurePosixPath((name or "").strip().replace("\\", "/")).parts
-    if parts[:1] == (FOLDER,):
-        parts = parts[1:]
-    if not parts or ".." in parts or parts[0] == "/" or ":" in parts[0]:
+    """A file below ``images``."""
+    found = place_of(folder / IMAGES, name.replace("\\", "/"))
+    if found is None:
         raise InputRefused(
-            f"row {place} of {TABLE} names no file below {FOLDER}; give its name there, such as "
+            f"row {place} of {LABELS} names no file below {IMAGES}; give its name there, such as "
             "0001.png"
         )
-    return folder.joinpath(FOLDER, *parts)
+    return found
 
 
 def _image(path: Path, place: int) -> tuple[str, NDArray]:
@@ -228,11 +228,7 @@ def _as_gray(values: NDArray) -> NDArray:
 
 
 def _labels(row: Mapping[str, str], place: int, patient: str, part: str) -> ImageLabels:
-    filled = {
-        name.strip(): value.strip()
-        for name, value in row.items()
-        if name and isinstance(value, str) and value.strip()
-    }
+    filled = {name: value for name, value in row.items() if value}
     others = {name: value for name, value in filled.items() if name not in _NOT_CATEGORIES}
     return ImageLabels(
         file=f"image {place}",
@@ -248,12 +244,12 @@ def _labels(row: Mapping[str, str], place: int, patient: str, part: str) -> Imag
 
 
 def _box(filled: Mapping[str, str], place: int) -> Box | None:
-    given = [filled[name] for name in BOX if name in filled]
+    given = [filled[name] for name in BOX_COLUMNS if name in filled]
     if not given and "box" in filled:
         given = filled["box"].strip("()[]").replace(",", " ").replace(";", " ").split()
     if not given:
         return None
-    if len(given) != len(BOX):
+    if len(given) != len(BOX_COLUMNS):
         raise InputRefused(
             f"the box of row {place} has {len(given)} of four numbers; give center x, center y, "
             "width and height as fractions of the image"

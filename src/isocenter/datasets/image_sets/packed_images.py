@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import zipfile
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isocenter.core.errors import UnreadableInput
+from isocenter.core.image_folders import table_rows
 
 _THREADS = 4
 
@@ -22,17 +22,17 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Rows of a CSV file with a header.
 
     Raises:
-        UnreadableInput: it is not there, is no text, or lacks a column.
+        UnreadableInput: it is not there, is no table, or lacks a column.
+        InputRefused: a column stands there twice.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = table_rows(path)
+    except OSError as error:
         raise UnreadableInput(
             f"{path.name} cannot be read ({type(error).__name__}); a CSV file with the columns "
             f"{', '.join(columns)} is needed"
         ) from error
-    lacking = [name for name in columns if not rows or rows[0].get(name) is None]
+    lacking = [name for name in columns if not rows or name not in rows[0]]
     if lacking:
         raise UnreadableInput(
             f"{path.name} has no rows or lacks {', '.join(lacking)}; it needs the columns "

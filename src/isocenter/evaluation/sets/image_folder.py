@@ -11,22 +11,20 @@ Without ``labels.csv`` all images are taken and nothing is known of them.
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isocenter.core.errors import InputRefused, UnreadableInput
+from isocenter.core.image_folders import IMAGES, LABELS, place_of, table_rows
 from isocenter.core.progress import Progress, silent
 
-TABLE, IMAGES = "labels.csv", "images"
 ENDINGS = (".png", ".jpg", ".jpeg")
 PATIENT, CLASS, MODALITY = "patient", "class", "modality"
-_MOST_TABLE_BYTES = 200_000_000
 _MOST_SIDE = 4096
 _MOST_BYTES = 8 * 2**30
 _LARGEST = {"L": 255.0, "I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I": 65535.0}
@@ -77,12 +75,13 @@ def read_image_folder(
     if not folder.is_dir():
         raise InputRefused("there is no such folder of images", reason="no_such_input")
     place = folder / IMAGES if (folder / IMAGES).is_dir() else folder
-    listing = table or (folder / TABLE if (folder / TABLE).is_file() else None)
+    listing = table or (folder / LABELS if (folder / LABELS).is_file() else None)
     rows = _rows(listing) if listing else [{"file": name} for name in _names(place)]
     if not rows:
         raise InputRefused(
             f"the folder lists no image; accepted are {', '.join(ENDINGS)} in {IMAGES}/, listed in "
-            f"{TABLE} or all there are"
+            f"{LABELS} or all there are. DICOM and NIfTI are not read here: draw a set with "
+            "--format png, or export both sets with the same window"
         )
     if most is not None and len(rows) > most:
         rows = [rows[int(k)] for k in np.linspace(0, len(rows) - 1, most).round()]
@@ -103,32 +102,24 @@ def _names(place: Path) -> list[str]:
 
 def _rows(table: Path) -> list[dict[str, str]]:
     try:
-        if table.stat().st_size > _MOST_TABLE_BYTES:
-            raise InputRefused("the table of labels is too large to be one")
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, restkey="", restval="")
-            heads = reader.fieldnames or ()
-            if "file" not in heads or len(set(heads)) != len(heads):
-                raise InputRefused(
-                    "the table of labels needs a first line with the names of its columns, each "
-                    "once, among them 'file'"
-                )
-            return [{k: v.strip() for k, v in row.items() if k} for row in reader]
+        rows = table_rows(table)
     except FileNotFoundError:
         raise InputRefused("there is no such table of labels", reason="no_such_input") from None
-    except (UnicodeDecodeError, csv.Error, AttributeError) as error:
-        raise UnreadableInput("the table of labels is no CSV file in UTF-8") from error
+    if rows and "file" not in rows[0]:
+        raise InputRefused(
+            "the table of labels needs a first line with the names of its columns, among them "
+            "'file'"
+        )
+    return rows
 
 
 def _within(place: Path, name: str, number: int) -> Path:
     """A file below the folder; a table may come from anywhere and must not lead out of it."""
-    path = PurePosixPath(name)
-    parts = path.parts[1:] if path.parts[:1] == (IMAGES,) else path.parts
-    if not parts or path.is_absolute() or ".." in parts or "\\" in name:
+    found = place_of(place, name)
+    if found is None:
         raise InputRefused(
             f"image {number} of the table names no file in {IMAGES}/; give names below it, with /"
         )
-    found = place.joinpath(*parts)
     if found.suffix.lower() not in ENDINGS or not found.is_file():
         raise InputRefused(
             f"image {number} of the table is not there or not of {', '.join(ENDINGS)}"

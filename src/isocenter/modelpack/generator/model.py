@@ -324,7 +324,7 @@ class ImageGenerator:
             for one in (first, second)
         )
         for fraction in fractions:
-            yield self._values(torch.lerp(begin, end, float(fraction)))[0]
+            yield self._values(torch.lerp(begin, end, fraction))[0]
 
     @torch.inference_mode()
     def reconstruct(self, values: NDArray) -> NDArray:

@@ -24,8 +24,8 @@ def unknown_name(what: str, given: object, known: Iterable[str], *, of: str = ""
     if not names:
         return SettingRefused(f"{whose} no {what}; leave it out")
     near = nearest(str(given), names)
-    hint = f"did you mean {near}? " if near else ""
-    return SettingRefused(f"{whose} no such {what}; {hint}Accepted: {', '.join(names)}")
+    hint = f"; did you mean {near}?" if near else "."
+    return SettingRefused(f"{whose} no such {what}{hint} Accepted: {', '.join(names)}")
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from isocenter.core.errors import InputRefused
+from isocenter.core.image_folders import LABELS
 from isocenter.core.progress import Say
 from isocenter.datasets.image_sets.families import FAMILIES as READABLE
 from isocenter.datasets.image_sets.families import read_families
 from isocenter.datasets.image_sets.image_set import ImageSet
-from isocenter.datasets.image_sets.own_folder import TABLE, read_own_folder
+from isocenter.datasets.image_sets.own_folder import read_own_folder
 from isocenter.modelpack.generator.family import Family, Number
 from isocenter.recipes.generate.configuration import GenerateRecipe
 from isocenter.recipes.generate.families import FAMILIES
@@ -49,7 +50,7 @@ class Collection:
 
 def is_own_folder(data: Path) -> bool:
     """Whether a folder holds images of one's own, with their table."""
-    return (data / TABLE).is_file()
+    return (data / LABELS).is_file()
 
 
 def gather(recipe: GenerateRecipe, data: Path, output: Path, *, say: Say) -> Collection:
@@ -69,8 +70,8 @@ def gather(recipe: GenerateRecipe, data: Path, output: Path, *, say: Say) -> Col
         return Collection(families=(own_family(images),), sets={OWN: images}, is_own=True)
     if unknown := [name for name in recipe.families if name not in READABLE]:
         raise InputRefused(
-            f"the data folder holds no {TABLE}, and no family is called {', '.join(unknown)}; give "
-            f"a folder with images and {TABLE}, or families among {', '.join(READABLE)}"
+            f"the data folder holds no {LABELS}, and no family is called {', '.join(unknown)}; "
+            f"give a folder with images and {LABELS}, or families among {', '.join(READABLE)}"
         )
     sets = read_families(data, recipe.families, cache=output / CACHE, say=say)
     return Collection(families=tuple(FAMILIES[name] for name in recipe.families), sets=sets)

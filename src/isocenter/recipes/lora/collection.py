@@ -5,11 +5,10 @@ Patients are told apart and never named: nothing here is written but counts and 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from torch.nn import functional
 
 from isocenter.core.errors import InputRefused, UnreadableInput
+from isocenter.core.image_folders import IMAGES, LABELS, place_of, table_rows
 from isocenter.core.progress import Say
 from isocenter.datasets.splits import TRAIN, VALIDATION
 from isocenter.dicom.reading.ct_series import CtSeries
@@ -25,7 +25,6 @@ from isocenter.dicom.reading.runs import SeriesRuns, list_runs
 from isocenter.modelpack.stable_diffusion.gray import BLUE, RED, GrayScale
 from isocenter.recipes.lora.configuration import LoraRecipe
 
-IMAGES, LABELS = "images", "labels.csv"
 FILE_COLUMNS = ("image", "file", "file_name")
 TEXT_COLUMNS = ("text", "report")
 PATIENT_COLUMN = "patient"
@@ -162,9 +161,9 @@ def _listed(recipe: LoraRecipe, data: Path, say: Say) -> Iterator[Example]:
             "own, and images of one person may come into both parts"
         )
     for row in rows:
-        name = (row[files] or "").strip()
+        name = row[files]
         path = _inside(data / IMAGES, name)
-        patient = (row[PATIENT_COLUMN] or "").strip() if has_patients else name
+        patient = row[PATIENT_COLUMN] if has_patients else name
         if not patient:
             raise InputRefused(f"{LABELS} names no patient for an image; fill the column in")
         yield Example(
@@ -174,12 +173,11 @@ def _listed(recipe: LoraRecipe, data: Path, say: Say) -> Iterator[Example]:
         )
 
 
-def _table(path: Path) -> list[dict[str, str | None]]:
+def _table(path: Path) -> list[dict[str, str]]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise UnreadableInput(f"{LABELS} is missing or no table in UTF-8; {_LAYOUTS}") from error
+        rows = table_rows(path)
+    except OSError as error:
+        raise UnreadableInput(f"{LABELS} is missing; {_LAYOUTS}") from error
     if not rows:
         raise InputRefused(f"{LABELS} lists no image; {_LAYOUTS}")
     return rows
@@ -195,9 +193,8 @@ def _column(rows: Sequence[Mapping[str, object]], names: Sequence[str], *, neede
 
 def _inside(folder: Path, name: str) -> Path:
     """A file that the table names, below the folder."""
-    pure = PurePosixPath(name)
-    path = folder / pure
-    if not name or pure.is_absolute() or ".." in pure.parts or not path.is_file():
+    path = place_of(folder, name)
+    if path is None or not path.is_file():
         raise InputRefused(
             f"{LABELS} names an image that is not below {IMAGES}; name each by its path there"
         )
@@ -247,7 +244,7 @@ def _reports(path: Path) -> dict[str, str]:
             f"{LABELS} beside DICOM files has no column series; it names each series by its Series "
             "Instance UID"
         )
-    return {(row["series"] or "").strip(): _one_line(row[texts]) for row in rows}
+    return {row["series"]: _one_line(row[texts]) for row in rows}
 
 
 def _shared_out(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused, ModelRefused
 from isocenter.core.files import named_path, write_text
+from isocenter.core.image_folders import IMAGES, MARKER
 from isocenter.core.progress import Progress, silent
 from isocenter.core.record import RunRecord
 from isocenter.core.version import __version__, library_versions
@@ -30,7 +31,6 @@ from isocenter.tasks.edit.settings import (
 )
 from isocenter.tasks.generate.contact_sheet import CONTACT_SHEET_NAME, Tile, sheet, windowed
 from isocenter.tasks.generate.drawing import MOST_ATTEMPTS, check_image
-from isocenter.tasks.generate.generate import IMAGES_FOLDER, MARKER_NAME
 from isocenter.tasks.generate.generator import Generator, load_generator
 from isocenter.tasks.generate.making import wish_in_words
 from isocenter.tasks.generate.masks import read_mask
@@ -315,7 +315,7 @@ class _Run:
     def make(self, folder: Path, progress: Progress) -> None:
         """Draw and write everything; the record last."""
         family = self.generator.family
-        (folder / IMAGES_FOLDER).mkdir()
+        (folder / IMAGES).mkdir()
         before = self.first.values(family)
         tiles = [Tile(picture=windowed(before, family.window), caption="before")]
         told, kept = [], 0
@@ -323,7 +323,7 @@ class _Run:
         progress(0, self.count)
         for number, made in enumerate(self._images(before), 1):
             native, num_clipped = self.first.altered(made.image.values, where)
-            path = self.files.write(folder / IMAGES_FOLDER, native, made.image, number, **made.more)
+            path = self.files.write(folder / IMAGES, native, made.image, number, **made.more)
             kept = self.files.prove_kept(path, where)
             tiles += self._tiles(before, made)
             told.append(self._told(path, made, num_clipped))
@@ -335,7 +335,7 @@ class _Run:
         said = {"record": record.digest(), "model": record.model_name}
         save_png(sheet(self._heading(), tiles), folder / CONTACT_SHEET_NAME, said=said)
         model = f"{record.model_name} {record.model_version}"
-        write_text(folder / MARKER_NAME, _MARKER.format(model=model, version=__version__))
+        write_text(folder / MARKER, _MARKER.format(model=model, version=__version__))
         notes = [
             *getattr(self.generator, "notes", ()),
             *self.first.notes,
@@ -410,7 +410,7 @@ class _Run:
 
     def _told(self, path: Path, made: _Made, num_clipped: int) -> dict[str, Any]:
         return {
-            "file": f"{IMAGES_FOLDER}/{path.name}",
+            "file": f"{IMAGES}/{path.name}",
             "seed": made.image.seed,
             "wish": made.image.wish.described(),
             "values_clipped": num_clipped,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused, ModelRefused
 from isocenter.core.files import named_path, write_text
+from isocenter.core.image_folders import IMAGES, LABELS, MARKER
 from isocenter.core.progress import Progress, silent
 from isocenter.core.record import RunRecord
 from isocenter.core.version import __version__, library_versions
@@ -35,7 +36,7 @@ from isocenter.tasks.generate.contact_sheet import (
 from isocenter.tasks.generate.drawing import Drawn, draw
 from isocenter.tasks.generate.generator import Generator, load_generator
 from isocenter.tasks.generate.image_files import ImageFiles, refuse_class
-from isocenter.tasks.generate.labels import LABELS_NAME, read_labels, write_labels
+from isocenter.tasks.generate.labels import read_labels, write_labels
 from isocenter.tasks.generate.making import wish_in_words
 from isocenter.tasks.generate.png_files import save_png
 from isocenter.tasks.generate.requests import Request, seed_of_image, wish_of
@@ -48,8 +49,6 @@ from isocenter.tasks.generate.settings import (
 )
 from isocenter.tasks.result_folder import RECORD_NAME, made_once, write_record
 
-IMAGES_FOLDER = "images"
-MARKER_NAME = "SYNTHETIC.txt"
 _MARKER = """Every image in this folder is synthetic: made by a model, of no patient.
 Not for diagnosis. Keep this file with the images, also in parts of the set.
 {model}, Isocenter {version}. What made each image stands in record.json.
@@ -175,7 +174,7 @@ def generate(
 def result_in(folder: Path, record: RunRecord, *, already_there: bool) -> GenerateResult:
     """What lies in a finished folder."""
     content = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
-    labels = folder / LABELS_NAME
+    labels = folder / LABELS
     maps = folder / ATTENTION_FOLDER
     return GenerateResult(
         folder=folder,
@@ -275,7 +274,7 @@ class _Run:
         """Draw and write everything; the record last."""
         files = ImageFiles(family=self.generator.family, settings=self.settings, record=self.record)
         contact_sheet = ContactSheet(heading=self._heading(), total=len(self.requests))
-        (folder / IMAGES_FOLDER).mkdir()
+        (folder / IMAGES).mkdir()
         if self.settings.attention:
             (folder / ATTENTION_FOLDER).mkdir()
         told: dict[int, dict[str, Any]] = {}
@@ -289,17 +288,17 @@ class _Run:
         save_png(contact_sheet.drawn(), folder / CONTACT_SHEET_NAME, said=said)
         if self.settings.format != "dicom":
             ordered = [rows[number] for number in sorted(rows)]
-            write_labels(folder / LABELS_NAME, self.generator.family, ordered)
+            write_labels(folder / LABELS, self.generator.family, ordered)
         self._write_marker(folder)
         write_record(folder, self._told([told[number] for number in sorted(told)]))
 
     def _write(self, folder: Path, files: ImageFiles, drawn: Drawn) -> dict[str, Any]:
         image, number = drawn.image, drawn.number
-        num_clipped = files.write(folder / IMAGES_FOLDER, image, number)
+        num_clipped = files.write(folder / IMAGES, image, number)
         if self.settings.attention:
             self._write_attention(folder, image, number)
         return {
-            "file": f"{IMAGES_FOLDER}/{files.name(number)}",
+            "file": f"{IMAGES}/{files.name(number)}",
             "seed": image.seed,
             "wish": image.wish.described(),
             "copies_replaced": drawn.copies,
@@ -334,7 +333,7 @@ class _Run:
 
     def _write_marker(self, folder: Path) -> None:
         model = f"{self.record.model_name} {self.record.model_version}"
-        write_text(folder / MARKER_NAME, _MARKER.format(model=model, version=__version__))
+        write_text(folder / MARKER, _MARKER.format(model=model, version=__version__))
 
     def _told(self, images: list[dict[str, Any]]) -> dict[str, Any]:
         return {

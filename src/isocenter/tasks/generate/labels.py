@@ -12,14 +12,13 @@ from pathlib import Path
 
 from isocenter.core.errors import InputRefused, SettingRefused, UnreadableInput
 from isocenter.core.files import named_path, write_text
+from isocenter.core.image_folders import BOX_COLUMNS
 from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.names import unknown_name
 from isocenter.modelpack.generator.wish import Generated, Wish
 from isocenter.tasks.generate.requests import ANY, Request, seed_of_image
 from isocenter.tasks.generate.settings import MOST_IMAGES, MOST_SEED
 
-LABELS_NAME = "labels.csv"
-BOX_COLUMNS = ("box_center_x", "box_center_y", "box_width", "box_height")
 _TELLING = ("file", "synthetic")  # of a set that was written; they ask for nothing
 _MOST_BYTES = 2**27
 
