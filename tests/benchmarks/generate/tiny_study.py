@@ -17,6 +17,7 @@ from isocenter.modelpack.generator.model import ImageGenerator
 from isocenter.modelpack.generator.told import vocabulary_of
 from isocenter.modelpack.text.bilingual import BilingualEncoder
 from isocenter.modelpack.text.vocabulary import Vocabulary
+from isocenter.networks.copy_guard import CopyGuard
 from isocenter.networks.latent_unet import LatentUNet
 from isocenter.networks.text_encoder import TextEncoder
 
@@ -93,6 +94,10 @@ def generator_of_both() -> ImageGenerator:
                 heads=2,
                 feed_forward=16,
             )
+        ),
+        guard=CopyGuard(
+            embedding={"channels": 8, "side": 32, "grid": 2, "widths": [16, 32], "blocks": [1, 1]},
+            groups={one.name: {"num_images": 2, "threshold": 0.99} for one in (BRAIN, CHEST)},
         ),
         scale=tiny.scale,
         defaults=tiny.defaults,
