@@ -2,95 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tests.recipes.generate.tiny_run import discs, tiny
 
 from isocenter.core.errors import InputRefused, OutputRefused
 from isocenter.modelpack.generator.model import ImageGenerator
 from isocenter.modelpack.generator.wish import Wish
-from isocenter.recipes.generate.configuration import GenerateRecipe, generators
+from isocenter.recipes.generate.configuration import generators
 from isocenter.recipes.generate.families import FAMILIES
-from isocenter.recipes.generate.recipe import recipe_for, train
-from isocenter.training.judges.fitting import FitSettings
-
-PATIENTS = 80
+from isocenter.recipes.generate.recipe import train
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Discs, small or large, one image a patient."""
-    folder = tmp_path_factory.mktemp("own")
-    (folder / "images").mkdir()
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:32, :32]
-    rows = []
-    for number in range(PATIENTS):
-        radius = (4, 9)[number % 2]
-        center = rng.integers(10, 22, 2)
-        disc = (y - center[0]) ** 2 + (x - center[1]) ** 2 < radius**2
-        gray = np.where(disc, 200, 20) + rng.normal(0, 5, disc.shape)
-        Image.fromarray(gray.clip(0, 255).astype(np.uint8)).save(
-            folder / "images" / f"{number}.png"
-        )
-        rows.append(
-            {
-                "file": f"{number}.png",
-                "patient": f"p{number}",
-                "class": ("small", "large")[number % 2],
-            }
-        )
-    with (folder / "labels.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return folder
-
-
-def tiny(data: Path) -> GenerateRecipe:
-    """The recipe of a folder with few steps of small networks."""
-    recipe = recipe_for(data)
-    quick = {"workers": 0, "warm_up_steps": 1, "validate_every": 2, "checkpoint_every": 1}
-    return replace(
-        recipe,
-        validation_cases=4,
-        text=replace(
-            recipe.text,
-            width=16,
-            layers=1,
-            heads=2,
-            feed_forward=16,
-            validation_items=4,
-            loop=replace(recipe.text.loop, steps=1, batch_size=2, **quick),
-        ),
-        autoencoder=replace(
-            recipe.autoencoder,
-            channels=(16, 16),
-            latent_channels=2,
-            crop=16,
-            loop=replace(recipe.autoencoder.loop, steps=2, batch_size=2, **quick),
-        ),
-        denoiser=replace(
-            recipe.denoiser,
-            channels=(16, 32),
-            head_channels=16,
-            loop=replace(recipe.denoiser.loop, steps=3, batch_size=2, **quick),
-        ),
-        guard=replace(
-            recipe.guard,
-            channels=8,
-            side=32,
-            grid=2,
-            widths=(16, 32),
-            blocks=(1, 1),
-            fit=FitSettings(steps=2, batch_size=4),
-        ),
-    )
+    return discs(tmp_path_factory.mktemp("own"), patients=80)
 
 
 @pytest.fixture(scope="module")

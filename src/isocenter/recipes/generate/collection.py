@@ -14,7 +14,12 @@ from isocenter.core.progress import Say
 from isocenter.datasets.image_sets.families import FAMILIES as READABLE
 from isocenter.datasets.image_sets.families import read_families
 from isocenter.datasets.image_sets.image_set import ImageSet
-from isocenter.datasets.image_sets.own_folder import TABLE, read_own_folder
+from isocenter.datasets.image_sets.own_folder import (
+    LEAST_PATIENTS,
+    LEAST_PATIENTS_TRANSFER,
+    TABLE,
+    read_own_folder,
+)
 from isocenter.modelpack.generator.family import Family, Number
 from isocenter.recipes.generate.configuration import GenerateRecipe
 from isocenter.recipes.generate.families import FAMILIES
@@ -65,7 +70,8 @@ def gather(recipe: GenerateRecipe, data: Path, output: Path, *, say: Say) -> Col
         InputRefused: the folder holds none of it, or too few patients.
     """
     if is_own_folder(data):
-        images = read_own_folder(data, family=OWN)
+        least = LEAST_PATIENTS_TRANSFER if recipe.start else LEAST_PATIENTS
+        images = read_own_folder(data, family=OWN, least_patients=least)
         return Collection(families=(own_family(images),), sets={OWN: images}, is_own=True)
     if unknown := [name for name in recipe.families if name not in READABLE]:
         raise InputRefused(

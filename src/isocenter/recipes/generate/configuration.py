@@ -15,6 +15,7 @@ from isocenter.training.judges.copy_embedding import CopyEmbeddingSettings
 from isocenter.training.loop import LongLoopSettings, LoopSettings
 
 GENERATOR_VERSION = "0.1"
+AUTOENCODER, DENOISER = "autoencoder", "denoiser"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class AutoencoderRecipe:
         channels, blocks, latent_channels: of the network; three levels give f8, two give f4.
         crop: rows and columns of the pieces of images that it sees.
         shares: how often each family is drawn, in the order of the recipe's families.
+        kept: take the one of the model to start from as it is, and fit nothing.
         losses: what is asked of it.
         loop: of the fit.
     """
@@ -34,6 +36,7 @@ class AutoencoderRecipe:
     latent_channels: int = 8
     crop: int = 128
     shares: tuple[float, ...] = (0.4, 0.25, 0.2, 0.15)
+    kept: bool = False
     losses: AutoencoderLosses = field(default_factory=AutoencoderLosses)
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
@@ -109,6 +112,10 @@ class GenerateRecipe:
         process: from latents to noise.
         guard: against copies of training images.
         validation_cases: items that judge.
+        start: folder of another model, or of a finished training, or the name of one that is
+            shipped, whose weights are taken over where they fit; "" for none.
+        start_parts: which of its networks give their weights.
+        freeze: patterns of the names of the denoiser's weights that stay as they begin.
     """
 
     name: str = "generators"
@@ -123,6 +130,9 @@ class GenerateRecipe:
     process: Process = field(default_factory=Process)
     guard: CopyEmbeddingSettings = field(default_factory=CopyEmbeddingSettings)
     validation_cases: int = 256
+    start: str = ""
+    start_parts: tuple[str, ...] = (AUTOENCODER, DENOISER)
+    freeze: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for shares in (self.shares, self.autoencoder.shares):
@@ -134,6 +144,23 @@ class GenerateRecipe:
                 raise ValueError(f"shares are above 0, got {shares}")
         for name in ("simulated", "validation_cases"):
             check_positive(name, getattr(self, name))
+        self._check_start()
+
+    def _check_start(self) -> None:
+        if not set(self.start_parts) <= {AUTOENCODER, DENOISER} or not self.start_parts:
+            raise ValueError(
+                f"start_parts are {AUTOENCODER} and {DENOISER}, or one of them, got "
+                f"{', '.join(self.start_parts) or 'none'}"
+            )
+        for name, wanted, part in (
+            ("freeze", bool(self.freeze), DENOISER),
+            ("autoencoder.kept", self.autoencoder.kept, AUTOENCODER),
+        ):
+            if wanted and not (self.start and part in self.start_parts):
+                raise ValueError(
+                    f"{name} needs weights to keep: name a model by start, and {part} in "
+                    "start_parts"
+                )
 
     def share_of(self, family: str) -> float:
         """How often a family is drawn within its size."""

@@ -24,7 +24,12 @@ from isocenter.modelpack.generator.told import Vocabulary, vocabulary_of
 from isocenter.modelpack.text.encoder import TextEncoder
 from isocenter.networks.autoencoder import Autoencoder
 from isocenter.networks.latent_unet import LatentUNet
-from isocenter.recipes.generate.configuration import AutoencoderRecipe, GenerateRecipe
+from isocenter.recipes.generate.configuration import (
+    AUTOENCODER,
+    DENOISER,
+    AutoencoderRecipe,
+    GenerateRecipe,
+)
 from isocenter.training.checkpoint import load_state, save_state
 from isocenter.training.generator.autoencoder import ImagePieces, autoencoder_learner
 from isocenter.training.generator.denoiser import denoiser_learner
@@ -40,7 +45,7 @@ from isocenter.training.learner import Batch, Learner
 from isocenter.training.loop import LoopSettings, Trainer
 from isocenter.training.processes import is_main_process, wait_for_all
 
-AUTOENCODER, DENOISER, LATENTS = "autoencoder", "denoiser", "latents.pt"
+LATENTS = "latents.pt"
 LANGUAGES = ("en", "zh")
 _LARGEST_BATCH = 16
 
@@ -95,13 +100,22 @@ def fit_autoencoder(
     output: Path,
     *,
     resume: bool,
+    begin: Callable[[Autoencoder], None] = lambda _: None,
     device: str = "cpu",
     say: Say = say_nothing,
 ) -> Autoencoder:
-    """The autoencoder with the averaged weights of its best validation."""
+    """The autoencoder with the averaged weights of its best validation.
+
+    ``begin`` gives a new one its first weights.
+    """
     own = recipe.autoencoder
     torch.manual_seed(derived_seed(recipe.seed, AUTOENCODER) % 2**32)
-    learner = autoencoder_learner(build_autoencoder(own), losses=own.losses)
+    network = build_autoencoder(own)
+    begin(network)
+    if own.kept:
+        _keep(network, output / AUTOENCODER)
+        return best_autoencoder(recipe, output)
+    learner = autoencoder_learner(network, losses=own.losses)
     train = {name: images.part(TRAIN) for name, images in sets.items()}
 
     def pieces(start: int) -> ImagePieces:
@@ -128,6 +142,14 @@ def fit_autoencoder(
     return best_autoencoder(recipe, output)
 
 
+def _keep(network: Autoencoder, folder: Path) -> None:
+    """Write weights that are not fitted where those of a fit would be."""
+    if is_main_process():
+        folder.mkdir(parents=True, exist_ok=True)
+        save_state(folder / f"{AUTOENCODER}.pt", network.state_dict())
+    wait_for_all()
+
+
 def best_autoencoder(recipe: GenerateRecipe, output: Path) -> Autoencoder:
     """The autoencoder with the weights that count."""
     network = build_autoencoder(recipe.autoencoder)
@@ -143,11 +165,13 @@ def encode(
     text: TextEncoder,
     output: Path,
     *,
+    scale: LatentScale | None = None,
     say: Say = say_nothing,
 ) -> Encoded:
     """Latents of the images that train and validate, and sentences about them.
 
-    Latents are kept in ``output``.
+    Latents are kept in ``output``. They are normalized by ``scale``, or by their own where it is
+    None.
     """
     named = {one.name: one for one in families}
     vocabulary = vocabulary_of(families)
@@ -159,7 +183,7 @@ def encode(
     train_means = [
         found[name][0][torch.from_numpy(images.indices(TRAIN))] for name, images in sets.items()
     ]
-    scale = scale_of(train_means)
+    scale = scale or scale_of(train_means)
     say("sentences")
     bank, places = bank_of(
         sets,
@@ -224,15 +248,21 @@ def fit_denoiser(
     *,
     text_width: int,
     resume: bool,
+    begin: Callable[[LatentUNet, Vocabulary], None] = lambda *_: None,
     picture: Callable[[nn.Module], NDArray] | None = None,
     device: str = "cpu",
     say: Say = say_nothing,
 ) -> LatentUNet:
-    """The denoiser with the averaged weights of its best validation."""
+    """The denoiser with the averaged weights of its best validation.
+
+    ``begin`` gives a new one its first weights.
+    """
     own = recipe.denoiser
     torch.manual_seed(derived_seed(recipe.seed, DENOISER) % 2**32)
+    network = build_denoiser(recipe, encoded.vocabulary, text_width=text_width)
+    begin(network, encoded.vocabulary)
     learner = denoiser_learner(
-        build_denoiser(recipe, encoded.vocabulary, text_width=text_width),
+        network,
         process=recipe.process,
         bank=encoded.bank,
         noise=own.noise,
