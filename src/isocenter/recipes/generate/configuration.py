@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from isocenter.core.checks import check_least, check_positive
+from isocenter.core.checks import check_least, check_positive, check_share
 from isocenter.diffusion.process import Process
 from isocenter.recipes.generate.text_encoder import TextEncoderRecipe
 from isocenter.training.generator.autoencoder import AutoencoderLosses
@@ -27,6 +27,7 @@ class AutoencoderRecipe:
         crop: rows and columns of the pieces of images that it sees.
         shares: how often each family is drawn, in the order of the recipe's families.
         kept: take the one of the model to start from as it is, and fit nothing.
+        lesion_centered: share of the pieces of images with a box that hold the lesion.
         losses: what is asked of it.
         loop: of the fit.
     """
@@ -37,6 +38,7 @@ class AutoencoderRecipe:
     crop: int = 128
     shares: tuple[float, ...] = (0.4, 0.25, 0.2, 0.15)
     kept: bool = False
+    lesion_centered: float = 0.0
     losses: AutoencoderLosses = field(default_factory=AutoencoderLosses)
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
@@ -52,6 +54,7 @@ class AutoencoderRecipe:
     def __post_init__(self) -> None:
         for name in ("blocks", "latent_channels", "crop"):
             check_positive(name, getattr(self, name))
+        check_share("lesion_centered", self.lesion_centered)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,11 @@ class DenoiserRecipe:
         noise: at which it is trained.
         drop: how often it is not told what is known.
         sentences: of each image, drawn before the fit.
+        balance: how alike the classes of a family are drawn: 0 as many as there are, 1 all alike.
+        lesion_weight: weight of latents inside the box, or in labels of the guide, over those
+            outside; 1 weighs all alike.
+        lesion_labels: names of those labels.
+        focal_gamma: more weight for images that are still wrong; 0 weighs all alike.
         loop: of the fit.
     """
 
@@ -72,6 +80,10 @@ class DenoiserRecipe:
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     drop: DropSettings = field(default_factory=DropSettings)
     sentences: int = 8
+    balance: float = 0.0
+    lesion_weight: float = 1.0
+    lesion_labels: tuple[str, ...] = ()
+    focal_gamma: float = 0.0
     loop: LongLoopSettings = field(
         default_factory=lambda: LongLoopSettings(
             steps=6_000,
@@ -91,6 +103,9 @@ class DenoiserRecipe:
         for name in ("blocks", "head_channels"):
             check_positive(name, getattr(self, name))
         check_least("sentences", self.sentences, 0)
+        check_share("balance", self.balance)
+        check_positive("lesion_weight", self.lesion_weight)
+        check_least("focal_gamma", self.focal_gamma, 0)
 
     @property
     def attention(self) -> tuple[bool, ...]:

@@ -32,13 +32,14 @@ from isocenter.recipes.generate.configuration import (
 )
 from isocenter.training.checkpoint import load_state, save_state
 from isocenter.training.generator.autoencoder import ImagePieces, autoencoder_learner
-from isocenter.training.generator.denoiser import denoiser_learner
+from isocenter.training.generator.denoiser import Weighing, denoiser_learner
 from isocenter.training.generator.encode import (
     bank_of,
     joined,
     latent_set,
     latents_of,
     scale_of,
+    shares_of,
 )
 from isocenter.training.generator.latent_cases import LatentCases, LatentSet, SentenceBank
 from isocenter.training.learner import Batch, Learner
@@ -127,6 +128,7 @@ def fit_autoencoder(
             seed=recipe.seed,
             length=own.loop.steps * own.loop.batch_size,
             start=start,
+            lesion_centered=own.lesion_centered,
         )
 
     _fit(
@@ -193,6 +195,7 @@ def encode(
         each=recipe.denoiser.sentences,
         seed=recipe.seed,
     )
+    weighs_lesions = recipe.denoiser.lesion_weight != 1
     parts: dict[str, dict[str, list[LatentSet]]] = {TRAIN: {}, VALIDATION: {}}
     for name, images in sets.items():
         say(f"guides of {name}")
@@ -201,16 +204,20 @@ def encode(
             if not len(rows):
                 continue
             own = tuple(one[torch.from_numpy(rows)] for one in found[name])
-            weights = np.full(len(rows), recipe.share_of(name) / len(rows))
+            chosen = images.chosen(rows)
+            weights = recipe.share_of(name) * shares_of(
+                chosen, balance=recipe.denoiser.balance if part == TRAIN else 0.0
+            )
             made = latent_set(
                 named[name],
-                images.chosen(rows),
+                chosen,
                 autoencoder,
                 latents=(own[0], own[1]),
                 scale=scale,
                 vocabulary=vocabulary,
                 sentences=places[name][rows],
                 weights=weights,
+                lesions=recipe.denoiser.lesion_labels if weighs_lesions else None,
             )
             by_size.setdefault("x".join(map(str, made.mean.shape[2:])), []).append(made)
     return Encoded(
@@ -266,6 +273,7 @@ def fit_denoiser(
         process=recipe.process,
         bank=encoded.bank,
         noise=own.noise,
+        weighing=Weighing(lesion=own.lesion_weight, focal_gamma=own.focal_gamma),
         seed=recipe.seed,
         picture=picture,
     )

@@ -9,9 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from isocenter.core.checks import check_least, check_positive
 from isocenter.core.seeds import derived_seed
 from isocenter.diffusion.process import LOGIT_NORMAL, UNIFORM, Process
 from isocenter.networks.latent_unet import Conditions, LatentUNet
+from isocenter.training.generator.focal import focal_weights, region_weights
 from isocenter.training.generator.latent_cases import SentenceBank, conditions_of, sizes_of
 from isocenter.training.learner import Batch, Learner
 from isocenter.training.processes import drawn_for_share
@@ -31,6 +33,23 @@ class NoiseSettings:
     deviation: float = 1.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Weighing:
+    """Which images and places count how much in the loss; what judges weighs all alike.
+
+    Attributes:
+        lesion: weight of latents in a lesion over those outside; 1 weighs all alike.
+        focal_gamma: more weight for images that are still wrong; 0 weighs all alike.
+    """
+
+    lesion: float = 1.0
+    focal_gamma: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_positive("lesion", self.lesion)
+        check_least("focal_gamma", self.focal_gamma, 0)
+
+
 def denoiser_learner(
     network: LatentUNet,
     *,
@@ -38,6 +57,7 @@ def denoiser_learner(
     bank: SentenceBank,
     noise: NoiseSettings,
     seed: int,
+    weighing: Weighing | None = None,
     picture: Callable[[nn.Module], NDArray] | None = None,
 ) -> Learner:
     """Squared error of the process's prediction, at times drawn anew for each image.
@@ -48,8 +68,10 @@ def denoiser_learner(
         bank: of the sentences that the cases name.
         noise: which times are drawn.
         seed: of the noise and times that judge.
+        weighing: what counts more than other things; all counts alike where None.
         picture: draws what the averaged network makes.
     """
+    weighing = weighing or Weighing()
 
     def times(count: int, generator: torch.Generator | None) -> Tensor:
         def draw(shape: Sequence[int], generator: torch.Generator | None = None) -> Tensor:
@@ -64,7 +86,12 @@ def denoiser_learner(
 
         return drawn_for_share(draw, (count,), generator)
 
-    def errors(model: nn.Module, batch: Batch, generator: torch.Generator | None) -> list[Tensor]:
+    def errors(
+        model: nn.Module,
+        batch: Batch,
+        generator: torch.Generator | None,
+        weighing: Weighing,
+    ) -> list[Tensor]:
         """For each size, the mean squared error of each image."""
         found = []
         for size in sizes_of(batch):
@@ -75,12 +102,18 @@ def denoiser_learner(
             state = process.add_noise(clean, drawn, time_B)
             wanted = process.target(clean, drawn, time_B)
             predicted = model(state, time_B, conditions)
-            found.append((predicted.float() - wanted).square().mean(dim=(1, 2, 3)))
+            error = (predicted.float() - wanted).square()
+            if weighing.lesion != 1:
+                error = error * region_weights(batch[f"{size}.lesion"], inside=weighing.lesion)
+            found.append(error.mean(dim=(1, 2, 3)))
         return found
 
     def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        each = errors(model, batch, None)
-        total = torch.cat(each).mean()
+        each = errors(model, batch, None, weighing)
+        every = torch.cat(each)
+        if weighing.focal_gamma:
+            every = every * focal_weights(every, focus=weighing.focal_gamma)
+        total = every.mean()
         logs = {
             f"error {size}": one.mean().item()
             for size, one in zip(sizes_of(batch), each, strict=True)
@@ -89,7 +122,7 @@ def denoiser_learner(
 
     def merit(model: nn.Module, batch: Batch) -> Tensor:
         generator = torch.Generator().manual_seed(derived_seed(seed, "denoiser merit"))
-        return -torch.cat(errors(model, batch, generator))
+        return -torch.cat(errors(model, batch, generator, Weighing()))
 
     return Learner(
         name="denoiser",

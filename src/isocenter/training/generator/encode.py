@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from isocenter.core.progress import Progress, silent
 from isocenter.core.seeds import generator_for
 from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
 from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.model import LatentScale
-from isocenter.modelpack.generator.told import Vocabulary, painted
+from isocenter.modelpack.generator.told import Vocabulary, box_map, painted
 from isocenter.modelpack.text.encoder import TextEncoder
 from isocenter.networks.autoencoder import Autoencoder
 from isocenter.training.generator.latent_cases import NO_SENTENCE, LatentSet, SentenceBank
 from isocenter.training.loop import computes_in_bfloat16
+from isocenter.training.sampling import balanced_shares
 
 _AT_ONCE = 8
+_CLASS = "class"
 SentencesOf = Callable[[Family, ImageLabels, np.random.Generator], str]
 """Draws a sentence that says some of what is known of an image, "" where nothing can be said."""
 
@@ -133,6 +137,7 @@ def latent_set(
     vocabulary: Vocabulary,
     sentences: NDArray,
     weights: NDArray,
+    lesions: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> LatentSet:
     """One family's images as a set of latents.
@@ -146,6 +151,8 @@ def latent_set(
         vocabulary: of the network that will be told.
         sentences: places in the bank.
         weights: how often each image is drawn.
+        lesions: names of labels of the guide that are lesions, beside the box; None where no place
+            counts more than others.
         progress: counts guides.
     """
     labels = images.labels
@@ -173,7 +180,44 @@ def latent_set(
         sentences=sentences,
         weights=weights,
         guide=guide,
+        lesion=None
+        if lesions is None
+        else lesion_shares(images, lesions, (mean.shape[2], mean.shape[3])),
     )
+
+
+def shares_of(images: ImageSet, *, balance: float) -> NDArray:
+    """How often each image of a family is drawn, (N,), summing to 1.
+
+    Args:
+        images: with their labels; the category "class" is what is balanced.
+        balance: 0 for classes as they are, 1 for all alike.
+    """
+    if not balance:
+        return np.full(len(images), 1 / len(images))
+    classes = [(one.categories.get(_CLASS, ""),) for one in images.labels]
+    shares, counts = balanced_shares(classes, evenness=(balance,)), Counter(classes)
+    return np.array([shares[one] / counts[one] for one in classes])
+
+
+def lesion_shares(images: ImageSet, names: Sequence[str], grid: tuple[int, int]) -> Tensor:
+    """Share of each cell of a grid that a lesion covers, (N, 1, rows, columns) float16.
+
+    Args:
+        images: whose boxes, and labels of these names in the guides, are lesions.
+        names: of labels of the guides; those that there are not are left out.
+        grid: rows and columns of a latent.
+    """
+    numbers = [place for place, name in enumerate(images.guide_names, 1) if name in names]
+    found = torch.zeros(len(images), 1, *grid)
+    for place, labels in enumerate(images.labels):
+        if labels.box is not None:
+            found[place, 0] = torch.from_numpy(box_map(labels.box, grid))
+        if images.guides is not None and numbers:
+            inside = torch.from_numpy(np.isin(images.guides[place], numbers).astype(np.float32))
+            covered = functional.adaptive_avg_pool2d(inside[None], grid)
+            found[place] = torch.maximum(found[place], covered)
+    return found.half()
 
 
 def _known(family: Family, labels: ImageLabels) -> dict[str, str]:
@@ -210,5 +254,8 @@ def joined(sets: Sequence[LatentSet]) -> LatentSet:
         sentences=np.concatenate([one.sentences for one in sets]),
         weights=np.concatenate([one.weights for one in sets]),
         guide=torch.cat(guides) if any_guide else None,
+        lesion=None
+        if any(one.lesion is None for one in sets)
+        else torch.cat([one.lesion for one in sets if one.lesion is not None]),
         guided=np.concatenate([np.full(len(one), one.guide is not None) for one in sets]),
     )

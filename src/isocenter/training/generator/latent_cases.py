@@ -63,6 +63,9 @@ class LatentSet:
         guide: (N, C, H, W) float16 normalized latents of guide images, or None.
         sentences: (N, S) places in the bank of sentences; -1 for none.
         weights: (N,) how often each is drawn; the sum does not matter.
+        guided: (N,) whether each has a guide; None where all have one, or none.
+        lesion: (N, 1, H, W) share of each latent's field that is lesion, told or not; None where
+            no place counts more than others.
     """
 
     mean: Tensor
@@ -74,6 +77,7 @@ class LatentSet:
     weights: NDArray
     guide: Tensor | None = None
     guided: NDArray | None = None
+    lesion: Tensor | None = None
 
     def __post_init__(self) -> None:
         count = len(self.mean)
@@ -161,7 +165,10 @@ class LatentCases(Dataset):
         place = min(place, len(own) - 1)
         noise = torch.from_numpy(rng.standard_normal(own.mean.shape[1:], dtype=np.float32))
         latent = own.mean[place].float() + own.deviation[place].float() * noise
-        return {"latent": latent, **self._told(own, place, rng)}
+        found = {"latent": latent, **self._told(own, place, rng)}
+        if own.lesion is not None:
+            found["lesion"] = own.lesion[place].float()
+        return found
 
     def _told(self, own: LatentSet, place: int, rng: np.random.Generator) -> Batch:
         drop = self._drop
