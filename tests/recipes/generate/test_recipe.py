@@ -9,7 +9,8 @@ import pytest
 import torch
 from tests.recipes.generate.tiny_run import discs, tiny
 
-from isocenter.core.errors import InputRefused, OutputRefused
+from isocenter.core.errors import InputRefused, OutputRefused, SettingRefused
+from isocenter.core.settings import with_settings
 from isocenter.modelpack.generator.model import ImageGenerator
 from isocenter.modelpack.generator.wish import Wish
 from isocenter.recipes.generate.configuration import generators
@@ -78,3 +79,14 @@ def test_shares_are_one_a_family() -> None:
     assert one.shares == (generators().share_of("chest_ct"),)
     assert set(generators().families) == set(FAMILIES)
     assert torch.tensor(generators().shares).min() > 0
+
+
+def test_a_limit_of_the_signal_is_for_processes_that_keep_the_variance() -> None:
+    with pytest.raises(SettingRefused, match="leave it out for a flow"):
+        with_settings(generators(), {"denoiser.snr_limit": "5"})
+    changes = {
+        "denoiser.snr_limit": "5",
+        "process.schedule": "cosine",
+        "process.prediction_type": "v_prediction",
+    }
+    assert with_settings(generators(), changes).denoiser.snr_limit == 5

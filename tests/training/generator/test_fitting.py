@@ -349,3 +349,18 @@ def test_weights_count_in_the_loss_and_not_in_what_judges(encoded: tuple) -> Non
     with torch.no_grad():
         first, second = (one.merit(one.network, batch) for one in merits)
     assert torch.equal(first, second)
+
+
+def test_little_noise_weighs_less_with_a_limit(encoded: tuple) -> None:
+    _, made, bank, _, _ = encoded
+    batch = batch_of(made)
+    keeps = Process(schedule="cosine", prediction_type="epsilon")
+    plain = loss_of(batch, bank, process=keeps)
+    limited = [
+        loss_of(batch, bank, process=keeps, weighing=Weighing(snr_limit=limit))
+        for limit in (1.0, 5.0, 1e9)
+    ]
+    assert limited[0] < limited[1] < limited[2]
+    # Without an effective limit all that is left is the error as it was.
+    assert limited[2] == pytest.approx(plain, rel=1e-4)
+    assert loss_of(batch, bank) == loss_of(batch, bank, weighing=Weighing(snr_limit=None))

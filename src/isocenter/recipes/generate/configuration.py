@@ -71,6 +71,8 @@ class DenoiserRecipe:
             outside; 1 weighs all alike.
         lesion_labels: names of those labels.
         focal_gamma: more weight for images that are still wrong; 0 weighs all alike.
+        snr_limit: largest weight of a squared error of the image, for a process that keeps the
+            variance (min-SNR); None leaves the error of the prediction as it is.
         loop: of the fit.
     """
 
@@ -84,6 +86,7 @@ class DenoiserRecipe:
     lesion_weight: float = 1.0
     lesion_labels: tuple[str, ...] = ()
     focal_gamma: float = 0.0
+    snr_limit: float | None = None
     loop: LongLoopSettings = field(
         default_factory=lambda: LongLoopSettings(
             steps=6_000,
@@ -106,6 +109,8 @@ class DenoiserRecipe:
         check_share("balance", self.balance)
         check_positive("lesion_weight", self.lesion_weight)
         check_least("focal_gamma", self.focal_gamma, 0)
+        if self.snr_limit is not None:
+            check_positive("snr_limit", self.snr_limit)
 
     @property
     def attention(self) -> tuple[bool, ...]:
@@ -160,6 +165,11 @@ class GenerateRecipe:
         for name in ("simulated", "validation_cases"):
             check_positive(name, getattr(self, name))
         self._check_start()
+        if self.denoiser.snr_limit is not None and self.process.is_flow:
+            raise ValueError(
+                "snr_limit is for processes that keep the variance, such as process.schedule "
+                "cosine with process.prediction_type v_prediction; leave it out for a flow"
+            )
 
     def _check_start(self) -> None:
         if not set(self.start_parts) <= {AUTOENCODER, DENOISER} or not self.start_parts:

@@ -273,7 +273,9 @@ def fit_denoiser(
         process=recipe.process,
         bank=encoded.bank,
         noise=own.noise,
-        weighing=Weighing(lesion=own.lesion_weight, focal_gamma=own.focal_gamma),
+        weighing=Weighing(
+            lesion=own.lesion_weight, focal_gamma=own.focal_gamma, snr_limit=own.snr_limit
+        ),
         seed=recipe.seed,
         picture=picture,
     )

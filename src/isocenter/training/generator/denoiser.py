@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from isocenter.core.checks import check_least, check_positive
 from isocenter.core.seeds import derived_seed
 from isocenter.diffusion.process import LOGIT_NORMAL, UNIFORM, Process
+from isocenter.diffusion.weighting import min_snr_weight
 from isocenter.networks.latent_unet import Conditions, LatentUNet
 from isocenter.training.generator.focal import focal_weights, region_weights
 from isocenter.training.generator.latent_cases import SentenceBank, conditions_of, sizes_of
@@ -40,14 +41,18 @@ class Weighing:
     Attributes:
         lesion: weight of latents in a lesion over those outside; 1 weighs all alike.
         focal_gamma: more weight for images that are still wrong; 0 weighs all alike.
+        snr_limit: of :func:`isocenter.diffusion.weighting.min_snr_weight`; None for no such weight.
     """
 
     lesion: float = 1.0
     focal_gamma: float = 0.0
+    snr_limit: float | None = None
 
     def __post_init__(self) -> None:
         check_positive("lesion", self.lesion)
         check_least("focal_gamma", self.focal_gamma, 0)
+        if self.snr_limit is not None:
+            check_positive("snr_limit", self.snr_limit)
 
 
 def denoiser_learner(
@@ -105,7 +110,10 @@ def denoiser_learner(
             error = (predicted.float() - wanted).square()
             if weighing.lesion != 1:
                 error = error * region_weights(batch[f"{size}.lesion"], inside=weighing.lesion)
-            found.append(error.mean(dim=(1, 2, 3)))
+            each = error.mean(dim=(1, 2, 3))
+            if weighing.snr_limit is not None:
+                each = each * min_snr_weight(process, time_B, gamma=weighing.snr_limit)
+            found.append(each)
         return found
 
     def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
