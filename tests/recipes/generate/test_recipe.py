@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,17 @@ import torch
 from tests.recipes.generate.tiny_run import discs, tiny
 
 from isocenter.core.errors import InputRefused, OutputRefused, SettingRefused
+from isocenter.core.progress import say_nothing
 from isocenter.core.settings import with_settings
 from isocenter.modelpack.generator.model import ImageGenerator
 from isocenter.modelpack.generator.wish import Wish
+from isocenter.recipes.generate.collection import gather
 from isocenter.recipes.generate.configuration import generators
 from isocenter.recipes.generate.families import FAMILIES
 from isocenter.recipes.generate.recipe import train
+from isocenter.recipes.generate.stages import records_by_family, with_versions
+from isocenter.training.checkpoint import load_state
+from isocenter.training.generator.augmented import augmented
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +96,22 @@ def test_a_limit_of_the_signal_is_for_processes_that_keep_the_variance() -> None
         "process.prediction_type": "v_prediction",
     }
     assert with_settings(generators(), changes).denoiser.snr_limit == 5
+
+
+def test_versions_of_training_images_are_kept_with_their_records(
+    data: Path, tmp_path: Path
+) -> None:
+    recipe = with_settings(tiny(data), {"denoiser.augmented": "2"})
+    images = gather(recipe, data, tmp_path, say=say_nothing).sets["own"]
+    records = records_by_family(recipe, {"own": images})
+    whole = with_versions(images, records["own"])
+    train_images = images.part("train")
+    assert len(whole.part("train")) == 3 * len(train_images)
+    assert len(whole.part("validation")) == len(images.part("validation"))
+    train(recipe, data, tmp_path / "run")
+    kept = load_state(tmp_path / "run" / "latents.pt")
+    assert len(kept["own mean"]) == len(whole.part("train")) + len(whole.part("validation"))
+    again = augmented(train_images, json.loads(kept["records"])["own"])
+    assert again.digest() == whole.chosen(range(len(images), len(whole))).digest()
+    with pytest.raises(SettingRefused, match="mirrored chest"):
+        with_settings(recipe, {"denoiser.augment.mirror_share": "0.5"})

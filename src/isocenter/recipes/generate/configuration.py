@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from isocenter.core.checks import check_least, check_positive, check_share
 from isocenter.diffusion.process import Process
 from isocenter.recipes.generate.text_encoder import TextEncoderRecipe
+from isocenter.training.augment.draw import AugmentSettings
 from isocenter.training.generator.autoencoder import AutoencoderLosses
 from isocenter.training.generator.denoiser import NoiseSettings
 from isocenter.training.generator.latent_cases import DropSettings
@@ -73,6 +74,8 @@ class DenoiserRecipe:
         focal_gamma: more weight for images that are still wrong; 0 weighs all alike.
         snr_limit: largest weight of a squared error of the image, for a process that keeps the
             variance (min-SNR); None leaves the error of the prediction as it is.
+        augmented: further versions of each training image, changed before they are encoded.
+        augment: how much they are changed; values in HU are only moved, and none is mirrored.
         loop: of the fit.
     """
 
@@ -87,6 +90,8 @@ class DenoiserRecipe:
     lesion_labels: tuple[str, ...] = ()
     focal_gamma: float = 0.0
     snr_limit: float | None = None
+    augmented: int = 0
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
     loop: LongLoopSettings = field(
         default_factory=lambda: LongLoopSettings(
             steps=6_000,
@@ -105,7 +110,13 @@ class DenoiserRecipe:
     def __post_init__(self) -> None:
         for name in ("blocks", "head_channels"):
             check_positive(name, getattr(self, name))
-        check_least("sentences", self.sentences, 0)
+        for name in ("sentences", "augmented"):
+            check_least(name, getattr(self, name), 0)
+        if self.augment.mirror_share:
+            raise ValueError(
+                "augment.mirror_share is 0 for generators: sides are told by words, boxes and "
+                "planes, and a mirrored chest has its heart on the right"
+            )
         check_share("balance", self.balance)
         check_positive("lesion_weight", self.lesion_weight)
         check_least("focal_gamma", self.focal_gamma, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from isocenter.core.progress import Say, say_nothing
 from isocenter.core.seeds import derived_seed
-from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
+from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet, combined
 from isocenter.datasets.sentences.grammar import sentence
 from isocenter.datasets.sentences.meaning import FAMILIES as SPOKEN_OF
 from isocenter.datasets.sentences.meaning import meaning_of, part_of
@@ -31,6 +32,7 @@ from isocenter.recipes.generate.configuration import (
     GenerateRecipe,
 )
 from isocenter.training.checkpoint import load_state, save_state
+from isocenter.training.generator.augmented import Record, augmented, records_of
 from isocenter.training.generator.autoencoder import ImagePieces, autoencoder_learner
 from isocenter.training.generator.denoiser import Weighing, denoiser_learner
 from isocenter.training.generator.encode import (
@@ -181,7 +183,9 @@ def encode(
         name: images.chosen(np.concatenate([images.indices(TRAIN), images.indices(VALIDATION)]))
         for name, images in sets.items()
     }
-    found = _latents(sets, autoencoder, output / LATENTS, say)
+    records = records_by_family(recipe, sets)
+    sets = {name: with_versions(images, records.get(name, [])) for name, images in sets.items()}
+    found = _latents(sets, autoencoder, output / LATENTS, records, say)
     train_means = [
         found[name][0][torch.from_numpy(images.indices(TRAIN))] for name, images in sets.items()
     ]
@@ -227,6 +231,24 @@ def encode(
         scale=scale,
         vocabulary=vocabulary,
     )
+
+
+def records_by_family(recipe: GenerateRecipe, sets: Sets) -> dict[str, list[Record]]:
+    """How the further versions of each family's training images come about; none is left out."""
+    own = recipe.denoiser
+    if not own.augmented:
+        return {}
+    return {
+        name: records_of(images.part(TRAIN), own.augment, versions=own.augmented, seed=recipe.seed)
+        for name, images in sets.items()
+    }
+
+
+def with_versions(images: ImageSet, records: Sequence[Record]) -> ImageSet:
+    """Images with further versions of those that train behind them."""
+    if not records:
+        return images
+    return combined([images, augmented(images.part(TRAIN), records)])
 
 
 def sentence_about(family: Family, labels: ImageLabels, rng: np.random.Generator) -> str:
@@ -357,14 +379,23 @@ def _validation_cases(recipe: GenerateRecipe, encoded: Encoded) -> list[Batch]:
 
 
 def _latents(
-    sets: Sets, autoencoder: Autoencoder, path: Path, say: Say
+    sets: Sets,
+    autoencoder: Autoencoder,
+    path: Path,
+    records: Mapping[str, Sequence[Record]],
+    say: Say,
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Latents of every set, kept by the digests of the images and of the autoencoder."""
+    """Latents of every set, kept by the digests of the images and of the autoencoder.
+
+    Beside them are kept the records by which the last images of each set came about.
+    """
     told = {name: images.digest() for name, images in sets.items()}
     weights = float(sum(one.double().abs().sum() for one in autoencoder.parameters()))
     kept = load_state(path) if path.is_file() else {}
     if kept.get("of") != told or kept.get("weights") != weights:
         kept = {"of": told, "weights": weights}
+        if records:
+            kept["records"] = json.dumps(records)
         for name, images in sets.items():
             say(f"latents of {name}")
             mean, deviation = latents_of(autoencoder, images.values, len(images))
