@@ -76,6 +76,8 @@ class DenoiserRecipe:
             variance (min-SNR); None leaves the error of the prediction as it is.
         augmented: further versions of each training image, changed before they are encoded.
         augment: how much they are changed; values in HU are only moved, and none is mirrored.
+        penalty_weight: of what CT must not break, in decoded estimates; 0 for none.
+        penalty_every: steps from one such look to the next.
         loop: of the fit.
     """
 
@@ -90,6 +92,8 @@ class DenoiserRecipe:
     lesion_labels: tuple[str, ...] = ()
     focal_gamma: float = 0.0
     snr_limit: float | None = None
+    penalty_weight: float = 0.0
+    penalty_every: int = 4
     augmented: int = 0
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     loop: LongLoopSettings = field(
@@ -110,7 +114,8 @@ class DenoiserRecipe:
     def __post_init__(self) -> None:
         for name in ("blocks", "head_channels"):
             check_positive(name, getattr(self, name))
-        for name in ("sentences", "augmented"):
+        check_positive("penalty_every", self.penalty_every)
+        for name in ("sentences", "augmented", "penalty_weight"):
             check_least(name, getattr(self, name), 0)
         if self.augment.mirror_share:
             raise ValueError(

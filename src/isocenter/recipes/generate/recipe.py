@@ -21,8 +21,9 @@ from isocenter.recipes.generate.configuration import GenerateRecipe, generators
 from isocenter.recipes.generate.guard import fit_guard, held_out_parts
 from isocenter.recipes.generate.pack import pack
 from isocenter.recipes.generate.pictures import sheet_of
-from isocenter.recipes.generate.stages import encode, fit_autoencoder, fit_denoiser
+from isocenter.recipes.generate.stages import encode, fit_autoencoder, fit_denoiser, penalty_of
 from isocenter.recipes.run_folder import begin_run, check_output
+from isocenter.training.generator.physics import guided_ct
 from isocenter.training.processes import is_main_process, wait_for_all
 
 MODEL, TEXT = "model", "text"
@@ -80,6 +81,7 @@ def train(
     beginning = Beginning.of(recipe)  # refuses what is no model before any work
     collection = gather(recipe, data, output, say=say)
     _tell(collection, say)
+    _check_penalty(recipe, collection)
     for images in collection.sets.values():
         held_out_parts(images)  # refuses too few before hours of work
     digests = {"images": collection.digest()}
@@ -112,6 +114,7 @@ def train(
         output,
         text_width=text.width,
         resume=resume,
+        penalty=penalty_of(recipe, collection.families, autoencoder, encoded.scale),
         begin=nothing if beginning is None else beginning.denoiser,
         picture=sheet_of(recipe, collection, autoencoder, text, encoded.scale),
         device=device,
@@ -153,6 +156,11 @@ def _text(
     text = beginning.model.text
     assert isinstance(text, BilingualEncoder)  # a model folder holds no other
     return text
+
+
+def _check_penalty(recipe: GenerateRecipe, collection: Collection) -> None:
+    if recipe.denoiser.penalty_weight:
+        guided_ct(collection.families)
 
 
 def nothing(*_: object) -> None:

@@ -34,7 +34,7 @@ from isocenter.recipes.generate.configuration import (
 from isocenter.training.checkpoint import load_state, save_state
 from isocenter.training.generator.augmented import Record, augmented, records_of
 from isocenter.training.generator.autoencoder import ImagePieces, autoencoder_learner
-from isocenter.training.generator.denoiser import Weighing, denoiser_learner
+from isocenter.training.generator.denoiser import Penalty, Weighing, denoiser_learner
 from isocenter.training.generator.encode import (
     bank_of,
     joined,
@@ -44,6 +44,7 @@ from isocenter.training.generator.encode import (
     shares_of,
 )
 from isocenter.training.generator.latent_cases import LatentCases, LatentSet, SentenceBank
+from isocenter.training.generator.physics import CtPenalty
 from isocenter.training.learner import Batch, Learner
 from isocenter.training.loop import LoopSettings, Trainer
 from isocenter.training.processes import is_main_process, wait_for_all
@@ -277,6 +278,7 @@ def fit_denoiser(
     *,
     text_width: int,
     resume: bool,
+    penalty: Penalty | None = None,
     begin: Callable[[LatentUNet, Vocabulary], None] = lambda *_: None,
     picture: Callable[[nn.Module], NDArray] | None = None,
     device: str = "cpu",
@@ -299,6 +301,7 @@ def fit_denoiser(
             lesion=own.lesion_weight, focal_gamma=own.focal_gamma, snr_limit=own.snr_limit
         ),
         seed=recipe.seed,
+        penalty=penalty,
         picture=picture,
     )
 
@@ -322,6 +325,23 @@ def fit_denoiser(
         say=say,
     )
     return best_denoiser(recipe, encoded.vocabulary, output, text_width=text_width)
+
+
+def penalty_of(
+    recipe: GenerateRecipe,
+    families: Sequence[Family],
+    autoencoder: Autoencoder,
+    scale: LatentScale,
+) -> Penalty | None:
+    """What holds back the denoiser, as the recipe has it; None for nothing."""
+    own = recipe.denoiser
+    if not own.penalty_weight:
+        return None
+    return Penalty(
+        judge=CtPenalty(autoencoder, scale, families, recipe.process),
+        weight=own.penalty_weight,
+        every=own.penalty_every,
+    )
 
 
 def best_denoiser(

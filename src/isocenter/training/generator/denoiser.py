@@ -16,6 +16,7 @@ from isocenter.diffusion.weighting import min_snr_weight
 from isocenter.networks.latent_unet import Conditions, LatentUNet
 from isocenter.training.generator.focal import focal_weights, region_weights
 from isocenter.training.generator.latent_cases import SentenceBank, conditions_of, sizes_of
+from isocenter.training.generator.physics import Predicted
 from isocenter.training.learner import Batch, Learner
 from isocenter.training.processes import drawn_for_share
 
@@ -55,6 +56,25 @@ class Weighing:
             check_positive("snr_limit", self.snr_limit)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Penalty:
+    """What is added to the loss for images that cannot be.
+
+    Attributes:
+        judge: from what was predicted to one number for each image that it looks at, maybe none.
+        weight: of their mean.
+        every: steps from one look to the next.
+    """
+
+    judge: Callable[[Predicted], Tensor]
+    weight: float
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        check_positive("weight", self.weight)
+        check_positive("every", self.every)
+
+
 def denoiser_learner(
     network: LatentUNet,
     *,
@@ -63,6 +83,7 @@ def denoiser_learner(
     noise: NoiseSettings,
     seed: int,
     weighing: Weighing | None = None,
+    penalty: Penalty | None = None,
     picture: Callable[[nn.Module], NDArray] | None = None,
 ) -> Learner:
     """Squared error of the process's prediction, at times drawn anew for each image.
@@ -74,6 +95,7 @@ def denoiser_learner(
         noise: which times are drawn.
         seed: of the noise and times that judge.
         weighing: what counts more than other things; all counts alike where None.
+        penalty: on images that cannot be, if any.
         picture: draws what the averaged network makes.
     """
     weighing = weighing or Weighing()
@@ -91,51 +113,67 @@ def denoiser_learner(
 
         return drawn_for_share(draw, (count,), generator)
 
-    def errors(
-        model: nn.Module,
-        batch: Batch,
-        generator: torch.Generator | None,
-        weighing: Weighing,
-    ) -> list[Tensor]:
-        """For each size, the mean squared error of each image."""
-        found = []
+    def predictions(
+        model: nn.Module, batch: Batch, generator: torch.Generator | None
+    ) -> dict[str, Predicted]:
+        """By size."""
+        found = {}
         for size in sizes_of(batch):
             clean = batch[f"{size}.latent"]
             conditions: Conditions = conditions_of(batch, size, bank)
             drawn = drawn_for_share(torch.randn, clean.shape, generator).to(clean)
             time_B = times(len(clean), generator).to(clean)
             state = process.add_noise(clean, drawn, time_B)
-            wanted = process.target(clean, drawn, time_B)
-            predicted = model(state, time_B, conditions)
-            error = (predicted.float() - wanted).square()
+            found[size] = Predicted(
+                clean=clean,
+                state=state,
+                time_B=time_B,
+                wanted=process.target(clean, drawn, time_B),
+                found=model(state, time_B, conditions),
+                conditions=conditions,
+            )
+        return found
+
+    def errors(
+        predicted: dict[str, Predicted], batch: Batch, weighing: Weighing
+    ) -> dict[str, Tensor]:
+        """For each size, the mean squared error of each image."""
+        found = {}
+        for size, one in predicted.items():
+            error = (one.found.float() - one.wanted).square()
             if weighing.lesion != 1:
                 error = error * region_weights(batch[f"{size}.lesion"], inside=weighing.lesion)
             each = error.mean(dim=(1, 2, 3))
             if weighing.snr_limit is not None:
-                each = each * min_snr_weight(process, time_B, gamma=weighing.snr_limit)
-            found.append(each)
+                each = each * min_snr_weight(process, one.time_B, gamma=weighing.snr_limit)
+            found[size] = each
         return found
 
     def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        each = errors(model, batch, None, weighing)
-        every = torch.cat(each)
+        predicted = predictions(model, batch, None)
+        each = errors(predicted, batch, weighing)
+        every = torch.cat(list(each.values()))
         if weighing.focal_gamma:
             every = every * focal_weights(every, focus=weighing.focal_gamma)
         total = every.mean()
-        logs = {
-            f"error {size}": one.mean().item()
-            for size, one in zip(sizes_of(batch), each, strict=True)
-        }
+        logs = {f"error {size}": one.mean().item() for size, one in each.items()}
+        if penalty is not None and learner.step % penalty.every == 0:
+            judged = torch.cat([penalty.judge(one) for one in predicted.values()])
+            broken = judged.sum() / max(1, len(judged))
+            total = total + penalty.weight * broken
+            logs["penalty"] = broken.item()
         return total, logs
 
     def merit(model: nn.Module, batch: Batch) -> Tensor:
         generator = torch.Generator().manual_seed(derived_seed(seed, "denoiser merit"))
-        return -torch.cat(errors(model, batch, generator, Weighing()))
+        each = errors(predictions(model, batch, generator), batch, Weighing())
+        return -torch.cat(list(each.values()))
 
-    return Learner(
+    learner = Learner(
         name="denoiser",
         network=network,
         loss=loss,
         merit=merit,
         picture=None if picture is None else lambda model, _: picture(model),
     )
+    return learner
