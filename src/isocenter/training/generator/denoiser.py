@@ -13,12 +13,15 @@ from isocenter.core.checks import check_least, check_positive
 from isocenter.core.seeds import derived_seed
 from isocenter.diffusion.process import LOGIT_NORMAL, UNIFORM, Process
 from isocenter.diffusion.weighting import min_snr_weight
-from isocenter.networks.latent_unet import Conditions, LatentUNet
+from isocenter.networks.latent_unet import Conditions
 from isocenter.training.generator.focal import focal_weights, region_weights
-from isocenter.training.generator.latent_cases import SentenceBank, conditions_of, sizes_of
+from isocenter.training.generator.latent_cases import SentenceBank, conditions_of, part_of, sizes_of
 from isocenter.training.generator.physics import Predicted
 from isocenter.training.learner import Batch, Learner
 from isocenter.training.processes import drawn_for_share
+
+Predict = Callable[[nn.Module, Tensor, Tensor, Conditions, Batch], Tensor]
+"""From network, state, times, conditions and what else the cases of a size hold to a prediction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,13 @@ class Weighing:
             check_positive("snr_limit", self.snr_limit)
 
 
+def _own_prediction(
+    model: nn.Module, state: Tensor, time_B: Tensor, conditions: Conditions, part: Batch
+) -> Tensor:
+    found: Tensor = model(state, time_B, conditions)
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Penalty:
     """What is added to the loss for images that cannot be.
@@ -76,7 +86,7 @@ class Penalty:
 
 
 def denoiser_learner(
-    network: LatentUNet,
+    network: nn.Module,
     *,
     process: Process,
     bank: SentenceBank,
@@ -85,6 +95,8 @@ def denoiser_learner(
     weighing: Weighing | None = None,
     penalty: Penalty | None = None,
     picture: Callable[[nn.Module], NDArray] | None = None,
+    predict: Predict | None = None,
+    name: str = "denoiser",
 ) -> Learner:
     """Squared error of the process's prediction, at times drawn anew for each image.
 
@@ -97,6 +109,8 @@ def denoiser_learner(
         weighing: what counts more than other things; all counts alike where None.
         penalty: on images that cannot be, if any.
         picture: draws what the averaged network makes.
+        predict: how a prediction comes about, where it is not the network's own.
+        name: of the learner.
     """
     weighing = weighing or Weighing()
 
@@ -129,7 +143,9 @@ def denoiser_learner(
                 state=state,
                 time_B=time_B,
                 wanted=process.target(clean, drawn, time_B),
-                found=model(state, time_B, conditions),
+                found=(predict or _own_prediction)(
+                    model, state, time_B, conditions, part_of(batch, size)
+                ),
                 conditions=conditions,
             )
         return found
@@ -170,7 +186,7 @@ def denoiser_learner(
         return -torch.cat(list(each.values()))
 
     learner = Learner(
-        name="denoiser",
+        name=name,
         network=network,
         loss=loss,
         merit=merit,

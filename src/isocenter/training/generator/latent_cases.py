@@ -66,6 +66,7 @@ class LatentSet:
         guided: (N,) whether each has a guide; None where all have one, or none.
         lesion: (N, 1, H, W) share of each latent's field that is lesion, told or not; None where
             no place counts more than others.
+        control: (N, channels, H, W) float16 what a ControlNet is told, or None.
     """
 
     mean: Tensor
@@ -78,6 +79,7 @@ class LatentSet:
     guide: Tensor | None = None
     guided: NDArray | None = None
     lesion: Tensor | None = None
+    control: Tensor | None = None
 
     def __post_init__(self) -> None:
         count = len(self.mean)
@@ -166,8 +168,9 @@ class LatentCases(Dataset):
         noise = torch.from_numpy(rng.standard_normal(own.mean.shape[1:], dtype=np.float32))
         latent = own.mean[place].float() + own.deviation[place].float() * noise
         found = {"latent": latent, **self._told(own, place, rng)}
-        if own.lesion is not None:
-            found["lesion"] = own.lesion[place].float()
+        for name, images in (("lesion", own.lesion), ("control", own.control)):
+            if images is not None:
+                found[name] = images[place].float()
         return found
 
     def _told(self, own: LatentSet, place: int, rng: np.random.Generator) -> Batch:
@@ -208,6 +211,14 @@ class LatentCases(Dataset):
 def sizes_of(batch: Batch) -> list[str]:
     """Names of the sizes in a batch, sorted."""
     return sorted({name.split(".")[0] for name in batch})
+
+
+def part_of(batch: Batch, size: str) -> Batch:
+    """What a batch holds of the images of one size."""
+    before = f"{size}."
+    return {
+        name.removeprefix(before): value for name, value in batch.items() if name.startswith(before)
+    }
 
 
 def conditions_of(batch: Batch, size: str, bank: SentenceBank) -> Conditions:
