@@ -106,6 +106,14 @@ def generate(
         ),
     ] = None,
     text: TextOption = "",
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference",
+            metavar="FILE",
+            help="Another image that every image goes by: .png, .npy, .nii or .nii.gz.",
+        ),
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Option("--labels", metavar="FILE", help="CSV file that asks for one image a row."),
@@ -144,6 +152,7 @@ def generate(
             box=box,
             mask=mask,
             text=text,
+            reference=reference,
             labels=labels,
             seed=seed,
             steps=steps,

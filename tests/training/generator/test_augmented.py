@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tests.training.generator.test_fitting import discs
 
 from isocenter.datasets.image_sets.image_set import ImageSet, combined
-from isocenter.training.augment.draw import AugmentSettings
+from isocenter.training.augment.draw import AugmentSettings, geometric
 from isocenter.training.generator.augmented import augmented, records_of
 
 MUCH = AugmentSettings(gamma_share=1, contrast_share=1, bias_share=1, noise_share=1)
@@ -31,6 +32,14 @@ def test_boxes_and_guides_follow_the_image() -> None:
         inside, outside = made.guides[place] == 1, made.guides[place] == 0
         assert made.stored[place][inside].mean() > made.stored[place][outside].mean() + 80
     assert any(made.labels[k].box != images.labels[k].box for k in range(len(images)))
+
+
+def test_references_move_with_their_image() -> None:
+    images = replace(discs(), references=discs().stored.copy())
+    made = augmented(images, records_of(images, geometric(), versions=1, seed=1))
+    assert made.references is not None
+    assert np.array_equal(made.references, made.stored)
+    assert not np.array_equal(made.references, images.references)
 
 
 def test_a_record_makes_a_version_again() -> None:

@@ -1,6 +1,7 @@
 """Autoencoder and denoiser learn, and what each piece of their data is."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -364,3 +365,26 @@ def test_little_noise_weighs_less_with_a_limit(encoded: tuple) -> None:
     # Without an effective limit all that is left is the error as it was.
     assert limited[2] == pytest.approx(plain, rel=1e-4)
     assert loss_of(batch, bank) == loss_of(batch, bank, weighing=Weighing(snr_limit=None))
+
+
+def test_a_reference_is_told_as_a_guide_is() -> None:
+    generator = tiny_generator()
+    images = discs()
+    images = replace(images, references=images.stored[::-1].copy())
+    latents = latents_of(generator.autoencoder, images.values, len(images))
+    made = latent_set(
+        replace(HEADS, reference="another disc"),
+        images,
+        generator.autoencoder,
+        latents=latents,
+        scale=scale_of([latents[0]]),
+        vocabulary=generator.vocabulary,
+        sentences=np.full((len(images), 1), -1),
+        weights=np.ones(len(images)),
+    )
+    assert made.guide is not None
+    assert torch.equal(made.guide, made.mean.flip(0))
+    drop = DropSettings(everything=0, guide=0.5)
+    drawn = LatentCases({"8x8": made}, drop=drop, seed=1, length=40)
+    told = [bool(drawn[k]["8x8.guided"]) for k in range(40)]
+    assert 8 < sum(told) < 32

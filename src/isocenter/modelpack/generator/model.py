@@ -470,8 +470,8 @@ class ImageGenerator:
         ]
         guides = [
             torch.zeros(1, channels, *grid, device=self.device)
-            if wish.mask is None
-            else self._guide(wish.mask)
+            if not _is_guided(wish)
+            else self._guide(wish)
             for wish in wishes
         ]
         said = [
@@ -488,13 +488,16 @@ class ImageGenerator:
             box=torch.from_numpy(np.stack(boxes))[:, None],
             boxed=torch.tensor([wish.box is not None for wish in wishes]),
             guide=torch.cat(guides),
-            guided=torch.tensor([wish.mask is not None for wish in wishes]),
+            guided=torch.tensor([_is_guided(wish) for wish in wishes]),
         )
         return found.changed(lambda tensor: tensor.to(self.device))
 
     @torch.inference_mode()
-    def _guide(self, labels: NDArray) -> Tensor:
-        gray = painted(labels, len(self.family.guide))
+    def _guide(self, wish: Wish) -> Tensor:
+        if wish.reference is not None:
+            return self.latent_of(wish.reference).clone()
+        assert wish.mask is not None
+        gray = painted(wish.mask, len(self.family.guide))
         image = torch.from_numpy(gray)[None, None].to(self.device)
         return self.scale.normalized(self.autoencoder.encode(image).mean).clone()
 
@@ -649,6 +652,10 @@ class _Drawing:
     guidance: float
     sampler: str
     strength: float = 1.0
+
+
+def _is_guided(wish: Wish) -> bool:
+    return wish.mask is not None or wish.reference is not None
 
 
 def _generator(seed: int) -> torch.Generator:

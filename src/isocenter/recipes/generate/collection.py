@@ -26,6 +26,7 @@ from isocenter.recipes.generate.families import FAMILIES
 
 CACHE = "cache"
 OWN = "own"
+REFERENCE_TITLE = "another image of the same place"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,6 +73,11 @@ def gather(recipe: GenerateRecipe, data: Path, output: Path, *, say: Say) -> Col
     if is_own_folder(data):
         least = LEAST_PATIENTS_TRANSFER if recipe.start else LEAST_PATIENTS
         images = read_own_folder(data, family=OWN, least_patients=least)
+        if images.guides is not None and images.references is not None:
+            raise InputRefused(
+                f"{TABLE} has the columns mask and reference, and a generator is guided by one of "
+                "them; leave one out, or fit a control for it afterwards"
+            )
         return Collection(families=(own_family(images),), sets={OWN: images}, is_own=True)
     if unknown := [name for name in recipe.families if name not in READABLE]:
         raise InputRefused(
@@ -103,6 +109,7 @@ def own_family(images: ImageSet) -> Family:
         box="finding" if any(one.box for one in images.labels) else "",
         guide=images.guide_names,
         text=any(one.text for one in images.labels),
+        reference="" if images.references is None else REFERENCE_TITLE,
     )
 
 

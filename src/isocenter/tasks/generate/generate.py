@@ -95,6 +95,7 @@ def generate(
     box: Sequence[float] | str | None = None,
     mask: str | Path | NDArray | None = None,
     text: str = "",
+    reference: str | Path | NDArray | None = None,
     labels: str | Path | None = None,
     seed: int = 0,
     steps: int | None = None,
@@ -126,6 +127,7 @@ def generate(
         box: center x, center y, width and height as fractions of the image.
         mask: label map that guides every image: a PNG, NumPy or NIfTI file, or an array.
         text: what to draw, in words that the model knows.
+        reference: another image that every image goes by: a PNG, NumPy or NIfTI file, or an array.
         labels: CSV file with one row an image, in the columns of a ``labels.csv``.
         seed, steps, guidance, sampler, format, written_as, attention: see
             :class:`isocenter.tasks.generate.settings.GenerateSettings`.
@@ -161,6 +163,7 @@ def generate(
         box=box,
         mask=mask,
         text=text,
+        reference=reference,
     )
     requests = _requests(generator, wish, settings, number=number, labels=labels)
     _check(generator, requests, settings)

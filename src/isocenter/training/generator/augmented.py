@@ -6,7 +6,7 @@ Each comes from a record that alone decides it, so any version can be made again
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,49 +65,57 @@ def augmented(images: ImageSet, records: Sequence[Mapping[str, Any]]) -> ImageSe
         One image a record; a box that has left its image is none.
     """
     made = [_version(images, int(one["image"]), one["changes"]) for one in records]
-    places = [int(one["image"]) for one in records]
-    chosen = images.chosen(places)
+    chosen = images.chosen([int(one["image"]) for one in records])
+    if not made:
+        return chosen
     return replace(
         chosen,
-        stored=np.stack([stored for stored, _, _ in made]) if made else chosen.stored,
+        stored=np.stack([one.stored for one in made]),
         labels=tuple(
-            replace(labels, box=box)
-            for labels, (_, box, _) in zip(chosen.labels, made, strict=True)
+            replace(labels, box=one.box) for labels, one in zip(chosen.labels, made, strict=True)
         ),
-        guides=None
-        if images.guides is None
-        else np.stack([guide for _, _, guide in made if guide is not None])
-        if made
-        else chosen.guides,
+        guides=_stacked([one.guide for one in made]),
+        references=_stacked([one.reference for one in made]),
     )
 
 
-def _version(
-    images: ImageSet, place: int, changes: Mapping[str, Any]
-) -> tuple[NDArray, Box | None, NDArray | None]:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Version:
+    stored: NDArray
+    box: Box | None
+    guide: NDArray | None
+    reference: NDArray | None
+
+
+def _stacked(images: Sequence[NDArray | None]) -> NDArray | None:
+    there = [one for one in images if one is not None]
+    return np.stack(there) if there else None
+
+
+def _version(images: ImageSet, place: int, changes: Mapping[str, Any]) -> _Version:
     rows, columns = images.size
-    stored = images.stored[place]
+    seen = [images.stored[place]]
+    if images.references is not None:
+        seen.append(images.references[place])  # moved and recolored as the image is
     box = images.labels[place].box
-    empty = AIR_HU if is_measured(images) else images.low
-    clipped = np.clip(stored.astype(np.float32), images.low, images.high)
+    guide = None if images.guides is None else images.guides[place]
     sample = Sample(
-        image=torch.from_numpy(clipped)[None],
-        labels=None
-        if images.guides is None
-        else torch.from_numpy(images.guides[place].astype(np.int64)),
+        image=torch.from_numpy(np.stack(seen).astype(np.float32).clip(images.low, images.high)),
+        labels=None if guide is None else torch.from_numpy(guide.astype(np.int64)),
         boxes=torch.zeros(0)
         if box is None
         else torch.tensor([box_of_fractions(box, rows, columns)], dtype=torch.float64),
     )
+    empty = AIR_HU if is_measured(images) else images.low
     found = applied(changes, sample, Values(low=images.low, high=images.high, empty=empty))
-    image = found.image[0].numpy()
-    if np.issubdtype(stored.dtype, np.integer):
-        image = np.rint(image)
-    edges = None if box is None else found.boxes[0]
-    return (
-        image.astype(stored.dtype),
-        None
-        if edges is None or bool(edges.isnan().any())
-        else fractions_of_box(edges.tolist(), rows, columns),
-        None if found.labels is None else found.labels.numpy().astype(np.uint8),
+    made = found.image.numpy()
+    if np.issubdtype(images.stored.dtype, np.integer):
+        made = np.rint(made)
+    made = made.astype(images.stored.dtype)
+    has_left = box is None or bool(found.boxes[0].isnan().any())
+    return _Version(
+        stored=made[0],
+        box=None if has_left else fractions_of_box(found.boxes[0].tolist(), rows, columns),
+        guide=None if found.labels is None else found.labels.numpy().astype(np.uint8),
+        reference=made[1] if len(made) > 1 else None,
     )

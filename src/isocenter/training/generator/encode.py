@@ -145,7 +145,7 @@ def latent_set(
     Args:
         family: what they are.
         images: with their labels.
-        autoencoder: encodes the guides.
+        autoencoder: encodes the guides, which are label maps or reference images.
         latents: what :func:`latents_of` gave for the images.
         scale: normalizes.
         vocabulary: of the network that will be told.
@@ -165,6 +165,9 @@ def latent_set(
             len(images),
             progress=progress,
         )
+        guide = scale.normalized(mean.float()).half()
+    elif images.references is not None and family.reference:
+        mean, _ = latents_of(autoencoder, images.reference_values, len(images), progress=progress)
         guide = scale.normalized(mean.float()).half()
     mean, deviation = latents
     return LatentSet(
