@@ -230,5 +230,5 @@ def test_masks_that_do_not_fit_are_refused(own_folder: Write) -> None:
         read_own_folder(folder)
     some = named()
     some[4]["mask"] = ""
-    with pytest.raises(InputRefused, match="row 5 of .* name no mask"):
+    with pytest.raises(InputRefused, match=r"row 5 of .* name no mask"):
         read_own_folder(own_folder(some))

@@ -58,7 +58,7 @@ def test_a_reference_that_does_not_fit_is_refused() -> None:
             REFERRED.check(Wish(reference=image))
     for wrong in (np.zeros((2, 3, 4)), np.full((4, 4), np.nan)):
         with pytest.raises(InputRefused, match="reference"):
-            Wish(reference=wrong)
+            Wish(reference=wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not by both"):
         replace(CHESTS, reference="another")
 

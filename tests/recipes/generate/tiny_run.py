@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -45,7 +46,12 @@ def discs(folder: Path, *, patients: int, each: int = 1, gray: int = 200) -> Pat
 def tiny(data: Path) -> GenerateRecipe:
     """The recipe of a folder with few steps of small networks."""
     recipe = recipe_for(data)
-    quick = {"workers": 0, "warm_up_steps": 1, "validate_every": 2, "checkpoint_every": 1}
+    quick: dict[str, Any] = {
+        "workers": 0,
+        "warm_up_steps": 1,
+        "validate_every": 2,
+        "checkpoint_every": 1,
+    }
     return replace(
         recipe,
         validation_cases=4,

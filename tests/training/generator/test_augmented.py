@@ -39,6 +39,7 @@ def test_references_move_with_their_image() -> None:
     made = augmented(images, records_of(images, geometric(), versions=1, seed=1))
     assert made.references is not None
     assert np.array_equal(made.references, made.stored)
+    assert images.references is not None
     assert not np.array_equal(made.references, images.references)
 
 

@@ -3,6 +3,7 @@
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def discs(number: int = 12, *, low: float = 0.0) -> ImageSet:
     )
 
 
-def pieces(images: ImageSet, **options: float) -> ImagePieces:
+def pieces(images: ImageSet, **options: Any) -> ImagePieces:
     losses = AutoencoderLosses(**{"guides": 0.0, "gamma": 1.0, **options})
     return ImagePieces(
         {"heads": images}, shares={"heads": 1}, crop=16, losses=losses, seed=1, length=50
@@ -322,7 +323,8 @@ def test_lesions_are_boxes_and_labels_of_the_guide() -> None:
     # A disc lies in its box, but for the half of a pixel by which the box is shifted.
     assert float(both.sum()) == pytest.approx(float(boxed.sum()), rel=0.2)
     assert float((both - boxed).min()) >= 0
-    x, y, *_ = images.labels[0].box or ()
+    assert images.labels[0].box is not None
+    x, y, *_ = images.labels[0].box
     assert boxed[0, 0, int(y * 8), int(x * 8)] > 0.5
 
 

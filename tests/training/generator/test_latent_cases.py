@@ -45,7 +45,7 @@ def cases(drop: DropSettings = NOTHING_DROPPED, **options: int) -> LatentCases:
         {"4x4": latent_set()},
         drop=drop,
         seed=1,
-        **{"length": 200, **options},  # type: ignore[arg-type]
+        **{"length": 200, **options},
     )
 
 

@@ -339,7 +339,7 @@ class ImageGenerator:
             for one in (first, second)
         ]
         for fraction in fractions:
-            yield self._values(torch.lerp(*ends, fraction))[0]
+            yield self._values(torch.lerp(ends[0], ends[1], fraction))[0]
 
     @torch.inference_mode()
     def reconstruct(self, values: NDArray) -> NDArray:

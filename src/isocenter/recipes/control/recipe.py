@@ -126,7 +126,7 @@ def fit(
 
     def cases(start: int) -> LatentCases:
         return LatentCases(
-            {_SIZE: _part(whole, images.indices(TRAIN))},
+            {_SIZE: whole.chosen(images.indices(TRAIN))},
             drop=recipe.drop,
             seed=recipe.seed,
             length=recipe.loop.steps * recipe.loop.batch_size,
@@ -134,7 +134,7 @@ def fit(
         )
 
     judged = LatentCases(
-        {_SIZE: _part(whole, images.indices(VALIDATION))},
+        {_SIZE: whole.chosen(images.indices(VALIDATION))},
         drop=recipe.drop,
         seed=derived_seed(recipe.seed, VALIDATION),
         length=recipe.validation_cases,
@@ -305,11 +305,6 @@ def _encoded(
         weights=np.ones(len(images)),
     )
     return replace(made, control=steering.half()), bank
-
-
-def _part(whole: LatentSet, rows: np.ndarray) -> LatentSet:
-    chosen = {name: value if value is None else value[rows] for name, value in vars(whole).items()}
-    return LatentSet(**chosen)
 
 
 def _batches(cases: LatentCases, size: int) -> list[Batch]:

@@ -210,8 +210,10 @@ def encode(
                 continue
             own = tuple(one[torch.from_numpy(rows)] for one in found[name])
             chosen = images.chosen(rows)
-            weights = recipe.share_of(name) * shares_of(
-                chosen, balance=recipe.denoiser.balance if part == TRAIN else 0.0
+            weights = shares_of(
+                chosen,
+                balance=recipe.denoiser.balance if part == TRAIN else 0.0,
+                total=recipe.share_of(name),
             )
             made = latent_set(
                 named[name],

@@ -189,18 +189,19 @@ def latent_set(
     )
 
 
-def shares_of(images: ImageSet, *, balance: float) -> NDArray:
-    """How often each image of a family is drawn, (N,), summing to 1.
+def shares_of(images: ImageSet, *, balance: float, total: float = 1.0) -> NDArray:
+    """How often each image of a family is drawn, (N,).
 
     Args:
         images: with their labels; the category "class" is what is balanced.
         balance: 0 for classes as they are, 1 for all alike.
+        total: sum of what is returned.
     """
     if not balance:
-        return np.full(len(images), 1 / len(images))
+        return np.full(len(images), total / len(images))
     classes = [(one.categories.get(_CLASS, ""),) for one in images.labels]
     shares, counts = balanced_shares(classes, evenness=(balance,)), Counter(classes)
-    return np.array([shares[one] / counts[one] for one in classes])
+    return np.array([total * shares[one] / counts[one] for one in classes])
 
 
 def lesion_shares(images: ImageSet, names: Sequence[str], grid: tuple[int, int]) -> Tensor:

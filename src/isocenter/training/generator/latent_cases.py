@@ -92,6 +92,23 @@ class LatentSet:
     def __len__(self) -> int:
         return len(self.mean)
 
+    def chosen(self, rows: NDArray) -> LatentSet:
+        """Some images, in the order asked for."""
+        places = torch.from_numpy(rows)
+        return LatentSet(
+            mean=self.mean[places],
+            deviation=self.deviation[places],
+            categories=self.categories[rows],
+            numbers=self.numbers[rows],
+            boxes=self.boxes[rows],
+            sentences=self.sentences[rows],
+            weights=self.weights[rows],
+            guide=None if self.guide is None else self.guide[places],
+            guided=None if self.guided is None else self.guided[rows],
+            lesion=None if self.lesion is None else self.lesion[places],
+            control=None if self.control is None else self.control[places],
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class SentenceBank:
