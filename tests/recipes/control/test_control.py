@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from isocenter.modelpack.generator.wish import Wish
 from isocenter.networks.latent_unet import LatentControlNet
 from isocenter.recipes.control.configuration import ControlRecipe
 from isocenter.recipes.control.recipe import train
+from isocenter.tasks.generate.generate import generate
 
 CARD = {
     "name": "new",
@@ -112,6 +114,22 @@ def test_a_fitted_control_changes_images_and_not_its_base(
         generator.with_control(folder, mask_of(4) * 2)
     with pytest.raises(InputRefused, match="takes 32 x 32"):
         generator.with_control(folder, mask_of(4)[:16])
+
+
+def test_images_are_drawn_with_a_control_and_say_so(start: Path, tmp_path: Path) -> None:
+    generator = ImageGenerator.from_pretrained(start, family="heads")
+    new_control(generator).save_pretrained(tmp_path / "control")
+    options: dict[str, Any] = {"steps": 2, "format": "png", "model": start}
+    with pytest.raises(InputRefused, match="give it by mask"):
+        generate("heads", tmp_path / "none", control=tmp_path / "control", **options)
+    made = generate(
+        "heads", tmp_path / "out", control=tmp_path / "control", mask=mask_of(4), **options
+    )
+    assert len(made.images) == 1
+    said = made.record.settings["control"]
+    assert said["name"] == "new"
+    assert len(said["mask_sha256"]) == 64
+    assert "mask_sha256" not in made.record.settings["wish"]
 
 
 def test_another_image_steers_too(start: Path, data: Path, tmp_path: Path) -> None:

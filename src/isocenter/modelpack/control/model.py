@@ -17,7 +17,12 @@ from torch.nn import functional
 
 from isocenter.core.errors import InputRefused, ModelRefused
 from isocenter.modelpack.folder import load_folder, save_folder
-from isocenter.modelpack.generator.wish import checked_labels
+from isocenter.modelpack.generator.wish import (
+    checked_labels,
+    checked_reference,
+    image_sha256,
+    labels_sha256,
+)
 from isocenter.networks.latent_unet import LatentControlNet
 
 if TYPE_CHECKING:
@@ -111,6 +116,20 @@ class ImageControl:
             )
         factor = generator.autoencoder.factor
         return pooled_labels(labels[None], len(self.labels), factor=factor).to(generator.device)
+
+    def described(self, image: NDArray) -> dict[str, str]:
+        """What steers and by which image, ready for JSON; the image by its SHA-256."""
+        digest = (
+            image_sha256(checked_reference(image))
+            if self.told == IMAGE
+            else labels_sha256(checked_labels(image))
+        )
+        return {
+            "name": self.name,
+            "version": self.version,
+            "weights_sha256": self.weights_sha256,
+            f"{self.told}_sha256": digest,
+        }
 
     # on disk
 

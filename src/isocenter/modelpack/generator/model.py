@@ -92,6 +92,7 @@ class ImageGenerator:
         family: the chosen one.
         name, version, weights_sha256, card: as every model has them.
         defaults: of drawing.
+        steered_by: the ControlNet that steers it and the digest of its image; empty for none.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class ImageGenerator:
         self.defaults = defaults or Defaults()
         self.family = families[0]
         self._steering: tuple[LatentControlNet, Tensor] | None = None
+        self.steered_by: dict[str, str] = {}
         self._check_parts()
         if family:
             self._choose(family)
@@ -147,7 +149,7 @@ class ImageGenerator:
         if family not in self.families:
             raise unknown_name("family", family, self.families, of=self.name)
         if family != self.family.name:
-            self._steering = None  # that of other images
+            self._steering, self.steered_by = None, {}  # that of other images
         self.family = self.families[family]
 
     def with_control(self, control: ImageControl | str | Path, image: NDArray) -> Self:
@@ -167,6 +169,7 @@ class ImageGenerator:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._steering = control.control.to(self.device), told
+        other.steered_by = control.described(image)
         return other
 
     def to(self, device: str | torch.device) -> Self:

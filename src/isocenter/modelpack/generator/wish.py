@@ -135,8 +135,7 @@ class Wish:
     @cached_property
     def _reference_sha256(self) -> str:
         assert self.reference is not None
-        size = f"{self.reference.shape[0]}x{self.reference.shape[1]}:"
-        return hashlib.sha256(size.encode() + self.reference.tobytes()).hexdigest()
+        return image_sha256(self.reference)
 
     @cached_property
     def _key(self) -> str:
@@ -235,6 +234,12 @@ def checked_reference(image: object) -> NDArray[np.float32]:
         raise InputRefused("the reference image holds values that are no numbers; fill them first")
     kept.setflags(write=False)
     return kept
+
+
+def image_sha256(image: NDArray[np.float32]) -> str:
+    """Hexadecimal SHA-256 over the size and values of an image."""
+    size = f"{image.shape[0]}x{image.shape[1]}:"
+    return hashlib.sha256(size.encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
 
 
 def labels_sha256(labels: NDArray[np.uint8]) -> str:

@@ -32,6 +32,7 @@ from isocenter.tasks.generate.contact_sheet import (
     Tile,
     windowed,
 )
+from isocenter.tasks.generate.control import steered
 from isocenter.tasks.generate.drawing import Drawn, draw
 from isocenter.tasks.generate.generator import Generator, load_generator
 from isocenter.tasks.generate.image_files import ImageFiles, refuse_class
@@ -96,6 +97,7 @@ def generate(
     mask: str | Path | NDArray | None = None,
     text: str = "",
     reference: str | Path | NDArray | None = None,
+    control: str | Path | None = None,
     labels: str | Path | None = None,
     seed: int = 0,
     steps: int | None = None,
@@ -128,6 +130,8 @@ def generate(
         mask: label map that guides every image: a PNG, NumPy or NIfTI file, or an array.
         text: what to draw, in words that the model knows.
         reference: another image that every image goes by: a PNG, NumPy or NIfTI file, or an array.
+        control: folder of a ControlNet that was fitted beside the model; ``mask``, or ``reference``
+            where it is told an image, then goes to it.
         labels: CSV file with one row an image, in the columns of a ``labels.csv``.
         seed, steps, guidance, sampler, format, written_as, attention: see
             :class:`isocenter.tasks.generate.settings.GenerateSettings`.
@@ -154,6 +158,8 @@ def generate(
     device = resolve_device(device)
     generator = load_generator(name, model, device)
     settings = completed(settings, generator.defaults)
+    if control is not None:
+        generator, mask, reference = steered(generator, control, mask, reference)
     wish = wish_of(
         generator.family,
         class_=class_,
@@ -250,6 +256,8 @@ def _record(
         "number": len(requests),
         "device": device.partition(":")[0],
     }
+    if control := getattr(generator, "steered_by", {}):
+        said["control"] = control
     if len({request.wish for request in requests}) == 1:
         said["wish"] = requests[0].wish.described()
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
