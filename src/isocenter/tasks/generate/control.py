@@ -48,5 +48,5 @@ def steered(
     loaded.check_base(generator)
     if is_told_image:
         image = read_reference(given, generator.family)
-        return generator.with_control(loaded, image), mask, None  # type: ignore[return-value]
-    return generator.with_control(loaded, read_mask(given)), None, reference  # type: ignore[return-value]
+        return generator.with_control(loaded, image), mask, None
+    return generator.with_control(loaded, read_mask(given)), None, reference
