@@ -83,6 +83,7 @@ def test_generate_passes_every_option_on(invoke: Invoke, monkeypatch: pytest.Mon
     options = "--class glioma --plane axial --box 0.6,0.4,0.15,0.1 --mask m.png --number 16 "
     options += "--seed 1 --steps 30 --guidance 3 --sampler flow --format png --as modality "
     options += "--attention --model FOLDER --device auto --private --labels l.csv "
+    options += "--reference r.png --control CONTROL "
     options += "--set-number age=60 --condition population=child --condition view=PA"
     invoke("generate", "heads", "-o", "out", "--text", "a large mass", *options.split())
     assert recorder.given == {
@@ -94,6 +95,8 @@ def test_generate_passes_every_option_on(invoke: Invoke, monkeypatch: pytest.Mon
         "box": "0.6,0.4,0.15,0.1",
         "mask": Path("m.png"),
         "text": "a large mass",
+        "reference": Path("r.png"),
+        "control": Path("CONTROL"),
         "labels": Path("l.csv"),
         "number": 16,
         "seed": 1,

@@ -106,6 +106,22 @@ def generate(
         ),
     ] = None,
     text: TextOption = "",
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference",
+            metavar="FILE",
+            help="Another image that every image goes by: .png, .npy, .nii or .nii.gz.",
+        ),
+    ] = None,
+    control: Annotated[
+        Path | None,
+        typer.Option(
+            "--control",
+            metavar="FOLDER",
+            help="ControlNet fitted beside the model, which --mask or --reference then steers.",
+        ),
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Option("--labels", metavar="FILE", help="CSV file that asks for one image a row."),
@@ -145,6 +161,8 @@ def generate(
             box=box,
             mask=mask,
             text=text,
+            reference=reference,
+            control=control,
             labels=labels,
             seed=seed,
             steps=steps,

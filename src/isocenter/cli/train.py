@@ -19,6 +19,7 @@ from isocenter.core.errors import InputRefused
 class Recipe(StrEnum):
     """The complete training runs of ``isocenter.recipes``."""
 
+    CONTROL = "control"
     CT_ENHANCE = "ct_enhance"
     GENERATORS = "generators"
     LORA = "lora"
@@ -26,6 +27,7 @@ class Recipe(StrEnum):
 
 # Each has recipe_for(data) and train(recipe, data, output, resume=, device=, progress=).
 RECIPE_MODULES = {
+    Recipe.CONTROL: "isocenter.recipes.control.recipe",
     Recipe.CT_ENHANCE: "isocenter.recipes.ct_enhance.recipe",
     Recipe.GENERATORS: "isocenter.recipes.generate.recipe",
     Recipe.LORA: "isocenter.recipes.lora.recipe",
@@ -34,14 +36,14 @@ RECIPE_MODULES = {
 
 def train(
     recipe: Annotated[
-        Recipe, typer.Argument(metavar="RECIPE", help="ct_enhance, generators or lora.")
+        Recipe, typer.Argument(metavar="RECIPE", help="control, ct_enhance, generators or lora.")
     ],
     data: Annotated[
         Path,
         typer.Option(
             "--data",
             metavar="FOLDER",
-            help="Folder of DICOM scans; for generators one with images and labels.csv.",
+            help="Folder of DICOM scans, or for generators and control with images and labels.csv.",
         ),
     ],
     output: Annotated[

@@ -87,6 +87,7 @@ PARTS: dict[str, PartKind] = {
         has_weights=False,
     ),
     "Autoencoder": PartKind(module="isocenter.networks.autoencoder", name="Autoencoder"),
+    "LatentControlNet": PartKind(module="isocenter.networks.latent_unet", name="LatentControlNet"),
     "LatentUNet": PartKind(module="isocenter.networks.latent_unet", name="LatentUNet"),
     "TextEncoder": PartKind(module="isocenter.networks.text_encoder", name="TextEncoder"),
     "CopyGuard": PartKind(module="isocenter.networks.copy_guard", name="CopyGuard"),
@@ -122,6 +123,11 @@ KINDS: dict[str, ModelKind] = {
             "guard": ("CopyGuard",),
         },
         tables=("families",),
+    ),
+    "ImageControl": ModelKind(
+        module="isocenter.modelpack.control.model",
+        name="ImageControl",
+        roles={"control": ("LatentControlNet",)},
     ),
 }
 

@@ -186,3 +186,49 @@ def test_ct_in_dicom_keeps_its_hounsfield_units(tmp_path: Path) -> None:
     assert (found.low, found.high) == (-1024, 1024)
     assert [int(image.min()) for image in found.stored] == list(range(0, 100, 10))
     assert found.values(0) == pytest.approx(0, abs=1e-3)
+
+
+def with_files(folder: Path, name: str, level: int, *, size: tuple[int, int] = (16, 24)) -> None:
+    for k in range(20):
+        image = np.full(size, level, np.uint8)
+        image[:4] = 0
+        Image.fromarray(image).save(folder / "images" / f"{name}{k}.png")
+
+
+def named(mask: bool = True, **more: Any) -> list[dict[str, Any]]:
+    said = rows(20, **more)
+    for k, row in enumerate(said):
+        row |= {"mask": f"mask{k}.png"} if mask else {"reference": f"other{k}.png"}
+    return said
+
+
+def test_masks_and_references_are_further_files(own_folder: Write) -> None:
+    folder = own_folder(named())
+    with_files(folder, "mask", 2)
+    found = read_own_folder(folder)
+    assert found.guides is not None
+    assert found.guide_names == ("label 1", "label 2")
+    assert found.guides[3, 5, 5] == 2
+    assert found.category_values() == {}
+    folder = own_folder(named(mask=False))
+    with_files(folder, "other", 90)
+    found = read_own_folder(folder)
+    assert found.references is not None
+    assert float(found.reference_values([0])[0, 5, 5]) == pytest.approx(2 * 90 / 255 - 1)
+    assert found.part("train").references is not None
+
+
+def test_masks_that_do_not_fit_are_refused(own_folder: Write) -> None:
+    folder = own_folder(named())
+    with pytest.raises(UnreadableInput, match="mask of row 1 is missing"):
+        read_own_folder(folder)
+    with_files(folder, "mask", 0)
+    with pytest.raises(InputRefused, match="every mask is empty"):
+        read_own_folder(folder)
+    with_files(folder, "mask", 1, size=(8, 8))
+    with pytest.raises(InputRefused, match="mask of row 1 has 8 x 8 pixels"):
+        read_own_folder(folder)
+    some = named()
+    some[4]["mask"] = ""
+    with pytest.raises(InputRefused, match=r"row 5 of .* name no mask"):
+        read_own_folder(own_folder(some))

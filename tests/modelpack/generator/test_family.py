@@ -163,6 +163,8 @@ def test_json_of_another_shape_is_refused(said: Any, words: str) -> None:
 
 def test_every_part_must_be_said() -> None:
     for part in fields(Family):
+        if part.name == "reference":
+            continue  # left out where there is none, as in families that were written before it
         said = HEADS.described()
         del said[part.name]
         with pytest.raises(ModelRefused, match=f"does not say {part.name}"):

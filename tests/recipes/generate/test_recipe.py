@@ -2,114 +2,31 @@
 
 from __future__ import annotations
 
-import csv
+import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tests.recipes.generate.tiny_run import discs, tiny
 
-from isocenter.core.errors import InputRefused, OutputRefused
+from isocenter.core.errors import InputRefused, OutputRefused, SettingRefused
+from isocenter.core.progress import say_nothing
+from isocenter.core.settings import with_settings
 from isocenter.modelpack.generator.model import ImageGenerator
 from isocenter.modelpack.generator.wish import Wish
-from isocenter.recipes.generate.configuration import GenerateRecipe, generators
+from isocenter.recipes.generate.collection import gather
+from isocenter.recipes.generate.configuration import generators
 from isocenter.recipes.generate.families import FAMILIES
-from isocenter.recipes.generate.recipe import recipe_for, train
-from isocenter.training.judges.fitting import FitSettings
-
-PATIENTS = 80
+from isocenter.recipes.generate.recipe import train
+from isocenter.recipes.generate.stages import records_by_family, with_versions
+from isocenter.training.checkpoint import load_state
+from isocenter.training.generator.augmented import augmented
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Discs, small or large, one image a patient."""
-    folder = tmp_path_factory.mktemp("own")
-    (folder / "images").mkdir()
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:32, :32]
-    rows = []
-    for number in range(PATIENTS):
-        radius = (4, 9)[number % 2]
-        center = rng.integers(10, 22, 2)
-        disc = (y - center[0]) ** 2 + (x - center[1]) ** 2 < radius**2
-        gray = np.where(disc, 200, 20) + rng.normal(0, 5, disc.shape)
-        Image.fromarray(gray.clip(0, 255).astype(np.uint8)).save(
-            folder / "images" / f"{number}.png"
-        )
-        rows.append(
-            {
-                "file": f"{number}.png",
-                "patient": f"p{number}",
-                "class": ("small", "large")[number % 2],
-            }
-        )
-    with (folder / "labels.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return folder
-
-
-def tiny(data: Path) -> GenerateRecipe:
-    """The recipe of a folder with few steps of small networks."""
-    recipe = recipe_for(data)
-    quick: dict[str, Any] = {
-        "workers": 0,
-        "warm_up_steps": 1,
-        "validate_every": 2,
-        "checkpoint_every": 1,
-    }
-    return replace(
-        recipe,
-        validation_cases=4,
-        text=replace(
-            recipe.text,
-            width=16,
-            layers=1,
-            heads=2,
-            feed_forward=16,
-            validation_items=4,
-            loop=replace(recipe.text.loop, steps=1, batch_size=2, **quick),
-        ),
-        autoencoder=replace(
-            recipe.autoencoder,
-            channels=(16, 16),
-            latent_channels=2,
-            crop=32,
-            loop=replace(recipe.autoencoder.loop, steps=2, batch_size=2, **quick),
-        ),
-        refine=replace(
-            recipe.refine,
-            losses=replace(recipe.refine.losses, adversary_first_step=1),
-            loop=replace(recipe.refine.loop, steps=2, batch_size=2, **quick),
-        ),
-        features=replace(
-            recipe.features,
-            widths=(16,),
-            blocks=(1,),
-            side=16,
-            projected=4,
-            fit=FitSettings(steps=2, batch_size=4),
-        ),
-        denoiser=replace(
-            recipe.denoiser,
-            channels=(16, 32),
-            head_channels=16,
-            loop=replace(recipe.denoiser.loop, steps=3, batch_size=2, **quick),
-        ),
-        guard=replace(
-            recipe.guard,
-            channels=8,
-            side=32,
-            grid=2,
-            widths=(16, 32),
-            blocks=(1, 1),
-            fit=FitSettings(steps=2, batch_size=4),
-        ),
-    )
+    return discs(tmp_path_factory.mktemp("own"), patients=80)
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +85,33 @@ def test_shares_are_one_a_family() -> None:
     assert one.shares == (generators().share_of("chest_ct"),)
     assert set(generators().families) == set(FAMILIES)
     assert torch.tensor(generators().shares).min() > 0
+
+
+def test_a_limit_of_the_signal_is_for_processes_that_keep_the_variance() -> None:
+    with pytest.raises(SettingRefused, match="leave it out for a flow"):
+        with_settings(generators(), {"denoiser.snr_limit": "5"})
+    changes = {
+        "denoiser.snr_limit": "5",
+        "process.schedule": "cosine",
+        "process.prediction_type": "v_prediction",
+    }
+    assert with_settings(generators(), changes).denoiser.snr_limit == 5
+
+
+def test_versions_of_training_images_are_kept_with_their_records(
+    data: Path, tmp_path: Path
+) -> None:
+    recipe = with_settings(tiny(data), {"denoiser.augmented": "2"})
+    images = gather(recipe, data, tmp_path, say=say_nothing).sets["own"]
+    records = records_by_family(recipe, {"own": images})
+    whole = with_versions(images, records["own"])
+    train_images = images.part("train")
+    assert len(whole.part("train")) == 3 * len(train_images)
+    assert len(whole.part("validation")) == len(images.part("validation"))
+    train(recipe, data, tmp_path / "run")
+    kept = load_state(tmp_path / "run" / "latents.pt")
+    assert len(kept["own mean"]) == len(whole.part("train")) + len(whole.part("validation"))
+    again = augmented(train_images, json.loads(kept["records"])["own"])
+    assert again.digest() == whole.chosen(range(len(images), len(whole))).digest()
+    with pytest.raises(SettingRefused, match="mirrored chest"):
+        with_settings(recipe, {"denoiser.augment.mirror_share": "0.5"})

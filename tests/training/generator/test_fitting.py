@@ -1,7 +1,9 @@
 """Autoencoder and denoiser learn, and what each piece of their data is."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,16 +22,18 @@ from isocenter.training.generator.autoencoder import (
     autoencoder_learner,
     pyramid_error,
 )
-from isocenter.training.generator.denoiser import NoiseSettings, denoiser_learner
+from isocenter.training.generator.denoiser import NoiseSettings, Weighing, denoiser_learner
 from isocenter.training.generator.encode import (
     bank_of,
     channel_weights_of,
     joined,
     latent_set,
     latents_of,
+    lesion_shares,
     scale_of,
+    shares_of,
 )
-from isocenter.training.generator.latent_cases import DropSettings, LatentCases
+from isocenter.training.generator.latent_cases import DropSettings, LatentCases, LatentSet
 from isocenter.training.loop import LoopSettings, Trainer
 
 
@@ -64,8 +68,8 @@ def discs(number: int = 12, *, low: float = 0.0) -> ImageSet:
     )
 
 
-def pieces(images: ImageSet, *, guides: float = 0.0, gamma: float = 1.0) -> ImagePieces:
-    losses = AutoencoderLosses(guides=guides, gamma=gamma)
+def pieces(images: ImageSet, **options: Any) -> ImagePieces:
+    losses = AutoencoderLosses(**{"guides": 0.0, "gamma": 1.0, **options})
     return ImagePieces(
         {"heads": images}, shares={"heads": 1}, crop=16, losses=losses, seed=1, length=50
     )
@@ -96,6 +100,27 @@ def test_gamma_bends_gray_values_and_never_hu() -> None:
 def test_guides_are_shown_painted() -> None:
     found = torch.stack([pieces(discs(), guides=1.0)[k]["image"] for k in range(10)])
     assert set(found.unique().tolist()) == {-1.0, 1.0}
+
+
+def test_pieces_hold_the_lesion_as_often_as_was_said() -> None:
+    images = discs()
+    small = images.chosen([k for k in range(len(images)) if k % 2 == 0])  # radius 4 fits in 16
+
+    def share_whole(lesion_centered: float) -> float:
+        drawn = ImagePieces(
+            {"heads": small},
+            shares={"heads": 1},
+            crop=16,
+            losses=AutoencoderLosses(guides=0, gamma=1),
+            seed=1,
+            length=60,
+            lesion_centered=lesion_centered,
+        )
+        area = float((small.values() > 0).sum((1, 2)).min())
+        return float(np.mean([float((drawn[k]["image"] > 0).sum()) >= area for k in range(60)]))
+
+    assert share_whole(1.0) == 1
+    assert share_whole(0.0) < 0.8
 
 
 def test_an_image_smaller_than_a_piece_is_refused() -> None:
@@ -279,3 +304,102 @@ def test_a_denoiser_learns(encoded: tuple) -> None:
         optimizer.step()
     assert set(logs) == {"error 8x8"}
     assert merit() > before
+
+
+def batch_of(made: LatentSet, number: int = 16) -> dict[str, torch.Tensor]:
+    drawn = LatentCases({"8x8": made}, drop=DropSettings(), seed=1, length=number)
+    return {name: torch.stack([drawn[k][name] for k in range(number)]) for name in drawn[0]}
+
+
+def loss_of(batch: dict[str, torch.Tensor], bank: object, **options: object) -> float:
+    options = {"process": Process(), "noise": NoiseSettings(), "seed": 0} | options
+    learner = denoiser_learner(tiny_denoiser(), bank=bank, **options)  # type: ignore[arg-type]
+    torch.manual_seed(3)
+    with torch.no_grad():
+        return float(learner.loss(learner.network, batch)[0])
+
+
+def test_classes_are_drawn_as_alike_as_was_said() -> None:
+    images = discs().chosen([0, 1, 2, 4])  # one round, three long
+    assert shares_of(images, balance=0).tolist() == [0.25] * 4
+    assert shares_of(images, balance=1).tolist() == pytest.approx([1 / 6, 1 / 2, 1 / 6, 1 / 6])
+    half = shares_of(images, balance=0.5)
+    assert half.sum() == pytest.approx(1)
+    assert 0.25 < half[1] < 0.5
+
+
+def test_lesions_are_boxes_and_labels_of_the_guide() -> None:
+    images = discs()
+    boxed = lesion_shares(images, (), (8, 8))
+    both = lesion_shares(images, ("disc",), (8, 8))
+    assert boxed.shape == (len(images), 1, 8, 8)
+    # A disc lies in its box, but for the half of a pixel by which the box is shifted.
+    assert float(both.sum()) == pytest.approx(float(boxed.sum()), rel=0.2)
+    assert float((both - boxed).min()) >= 0
+    assert images.labels[0].box is not None
+    x, y, *_ = images.labels[0].box
+    assert boxed[0, 0, int(y * 8), int(x * 8)] > 0.5
+
+
+def test_weights_count_in_the_loss_and_not_in_what_judges(encoded: tuple) -> None:
+    images, made, bank, _, _ = encoded
+    lesion = lesion_shares(images, (), (8, 8))
+    batch = batch_of(LatentSet(**{**vars(made), "lesion": lesion}))
+    assert batch["8x8.lesion"].shape == (16, 1, 8, 8)
+    plain = loss_of(batch_of(made), bank)
+    assert loss_of(batch, bank, weighing=Weighing()) == plain
+    assert loss_of(batch, bank, weighing=Weighing(lesion=5)) != plain
+    # Where large errors weigh more, their mean is larger.
+    assert loss_of(batch, bank, weighing=Weighing(focal_gamma=1)) > plain
+    merits = [
+        denoiser_learner(
+            tiny_denoiser(),
+            process=Process(),
+            bank=bank,
+            noise=NoiseSettings(),
+            seed=0,
+            weighing=weighing,
+        )
+        for weighing in (None, Weighing(lesion=5, focal_gamma=2))
+    ]
+    with torch.no_grad():
+        first, second = (one.merit(one.network, batch) for one in merits)
+    assert torch.equal(first, second)
+
+
+def test_little_noise_weighs_less_with_a_limit(encoded: tuple) -> None:
+    _, made, bank, _, _ = encoded
+    batch = batch_of(made)
+    keeps = Process(schedule="cosine", prediction_type="epsilon")
+    plain = loss_of(batch, bank, process=keeps)
+    limited = [
+        loss_of(batch, bank, process=keeps, weighing=Weighing(snr_limit=limit))
+        for limit in (1.0, 5.0, 1e9)
+    ]
+    assert limited[0] < limited[1] < limited[2]
+    # Without an effective limit all that is left is the error as it was.
+    assert limited[2] == pytest.approx(plain, rel=1e-4)
+    assert loss_of(batch, bank) == loss_of(batch, bank, weighing=Weighing(snr_limit=None))
+
+
+def test_a_reference_is_told_as_a_guide_is() -> None:
+    generator = tiny_generator()
+    images = discs()
+    images = replace(images, references=images.stored[::-1].copy())
+    latents = latents_of(generator.autoencoder, images.values, len(images))
+    made = latent_set(
+        replace(HEADS, reference="another disc"),
+        images,
+        generator.autoencoder,
+        latents=latents,
+        scale=scale_of([latents[0]]),
+        vocabulary=generator.vocabulary,
+        sentences=np.full((len(images), 1), -1),
+        weights=np.ones(len(images)),
+    )
+    assert made.guide is not None
+    assert torch.equal(made.guide, made.mean.flip(0))
+    drop = DropSettings(everything=0, guide=0.5)
+    drawn = LatentCases({"8x8": made}, drop=drop, seed=1, length=40)
+    told = [bool(drawn[k]["8x8.guided"]) for k in range(40)]
+    assert 8 < sum(told) < 32

@@ -78,6 +78,8 @@ class ImageSet:
         labels: one an image.
         guides: (image, row, column) uint8 label maps, or None.
         guide_names: name of label k + 1; empty where there are no guides.
+        references: (image, row, column) other images of the same places, stored as these are, or
+            None.
     """
 
     family: str
@@ -87,6 +89,7 @@ class ImageSet:
     labels: tuple[ImageLabels, ...]
     guides: NDArray | None = None
     guide_names: tuple[str, ...] = ()
+    references: NDArray | None = None
 
     def __post_init__(self) -> None:
         if self.stored.ndim != 3 or len(self.stored) != len(self.labels):
@@ -100,6 +103,12 @@ class ImageSet:
             raise ValueError(
                 f"guides are as many and as large as the images, got {self.guides.shape} for "
                 f"{self.stored.shape}"
+            )
+
+        if self.references is not None and self.references.shape != self.stored.shape:
+            raise ValueError(
+                f"references are as many and as large as the images, got {self.references.shape} "
+                f"for {self.stored.shape}"
             )
 
     def __len__(self) -> int:
@@ -119,7 +128,20 @@ class ImageSet:
         Returns:
             float32 in [-1, 1], of the shape that indexing gives; a copy.
         """
-        chosen = self.stored[which if isinstance(which, slice) else np.asarray(which)]
+        return self._scaled(self.stored, which)
+
+    def reference_values(self, which: ArrayLike | slice = slice(None)) -> NDArray:
+        """The references as networks see them; as :meth:`values`.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if self.references is None:
+            raise ValueError(f"{self.family} has no references")
+        return self._scaled(self.references, which)
+
+    def _scaled(self, stored: NDArray, which: ArrayLike | slice) -> NDArray:
+        chosen = stored[which if isinstance(which, slice) else np.asarray(which)]
         scaled = (chosen.astype(np.float32) - self.low) * (2 / (self.high - self.low)) - 1
         return np.clip(scaled, -1, 1, dtype=np.float32)
 
@@ -152,6 +174,7 @@ class ImageSet:
             labels=tuple(self.labels[k] for k in places),
             guides=None if self.guides is None else self.guides[places],
             guide_names=self.guide_names,
+            references=None if self.references is None else self.references[places],
         )
 
     def category_values(self) -> dict[str, tuple[str, ...]]:
@@ -173,7 +196,7 @@ class ImageSet:
     def digest(self) -> str:
         """SHA-256 of everything in it."""
         told = hashlib.sha256(self._head().encode())
-        for array in (self.stored, self.guides):
+        for array in (self.stored, self.guides, self.references):
             if array is not None:
                 told.update(str((array.dtype.str, array.shape)).encode())
                 told.update(np.ascontiguousarray(array).data)
@@ -219,6 +242,11 @@ def combined(sets: Sequence[ImageSet]) -> ImageSet:
             else np.concatenate([one.guides for one in sets if one.guides is not None])
         ),
         guide_names=first.guide_names,
+        references=(
+            None
+            if any(one.references is None for one in sets)
+            else np.concatenate([one.references for one in sets if one.references is not None])
+        ),
     )
 
 

@@ -25,9 +25,12 @@ from isocenter.dicom.reading.plane_image import read_plane_image
 
 LEAST_PATIENTS = 10
 LEAST_PATIENTS_TRANSFER = 4
+MASK, REFERENCE = "mask", "reference"
 _PICTURES = (".png", ".jpg", ".jpeg")
 _DICOM = (".dcm", ".dicom", "")
-_NOT_CATEGORIES = frozenset({"file", "patient", "box", "text", "seed", "synthetic", *BOX_COLUMNS})
+_NOT_CATEGORIES = frozenset(
+    {"file", "patient", "box", "text", "seed", "synthetic", MASK, REFERENCE, *BOX_COLUMNS}
+)
 # A column whose name ends with a unit holds numbers.
 _UNITS = ("_ms", "_mm", "_hu", "_deg", "_share", "_years", "_tesla")
 _CT_RANGE_HU = (-1024.0, 1024.0)
@@ -76,8 +79,10 @@ def read_own_folder(
     ``labels.csv`` has a row for each image. ``file`` names it below ``images``; ``patient`` tells
     patients apart. Further columns are taken as they come: ``text``, a box as four columns
     ``box_center_x``, ``box_center_y``, ``box_width``, ``box_height`` or as one column ``box`` of
-    four numbers (fractions of the image), numbers where the name of a column ends with a unit such
-    as ``te_ms``, and categories, such as ``class``, for all others. A cell may be empty.
+    four numbers (fractions of the image), ``mask`` (a PNG of labels, 0 for outside) and
+    ``reference`` (another image of the same place) as files below ``images``, numbers where the
+    name of a column ends with a unit such as ``te_ms``, and categories, such as ``class``, for all
+    others. A cell may be empty, but of ``mask`` and ``reference`` all or none are.
 
     A generated set, marked by a column ``synthetic`` that says yes throughout or by a file
     ``SYNTHETIC.txt`` beside the table, needs no patients: each image is its own.
@@ -102,12 +107,25 @@ def read_own_folder(
     _check_enough(patients, least_patients)
     part_of = (shares or Shares()).parts(sorted(set(patients)))
     stored, (low, high) = _images(folder, rows)
+    guides = _label_maps(folder, rows, stored.shape[1:])
+    references = _references(folder, rows, stored, (low, high))
     number_of = {name: k for k, name in enumerate(dict.fromkeys(patients), start=1)}
     labels = tuple(
         _labels(row, place, f"patient {number_of[patient]}", part_of[patient])
         for place, (row, patient) in enumerate(zip(rows, patients, strict=True), start=1)
     )
-    return ImageSet(family=family, stored=stored, low=low, high=high, labels=labels)
+    return ImageSet(
+        family=family,
+        stored=stored,
+        low=low,
+        high=high,
+        labels=labels,
+        guides=guides,
+        guide_names=()
+        if guides is None
+        else tuple(f"label {number}" for number in range(1, int(guides.max()) + 1)),
+        references=references,
+    )
 
 
 def _patients(folder: Path, rows: Sequence[Mapping[str, str]]) -> list[str]:
@@ -177,6 +195,72 @@ def _images(folder: Path, rows: Sequence[Mapping[str, str]]) -> tuple[NDArray, t
                 f"{_size(image)}; make them all of one size"
             )
     return np.stack(images), _CT_RANGE_HU if kinds[0] == "CT" else _GRAY_RANGE
+
+
+def _named_in(rows: Sequence[Mapping[str, str]], column: str) -> list[str]:
+    """The files that a column names: of every row, or of none."""
+    named = [(row.get(column) or "").strip() for row in rows]
+    lacking = [place for place, name in enumerate(named, start=1) if not name]
+    if lacking and len(lacking) < len(named):
+        raise InputRefused(
+            f"{_rows(lacking)} of {LABELS} name no {column}, and others do; name one in every row, "
+            "or leave the column out"
+        )
+    return [] if lacking else named
+
+
+def _label_maps(
+    folder: Path, rows: Sequence[Mapping[str, str]], size: tuple[int, ...]
+) -> NDArray | None:
+    """(image, row, column) uint8 labels of the column ``mask``, or None."""
+    named = _named_in(rows, MASK)
+    maps = [_label_map(_path(folder, name, k), k, size) for k, name in enumerate(named, start=1)]
+    if maps and not any(one.any() for one in maps):
+        raise InputRefused("every mask is empty: all labels are 0, which is outside")
+    return np.stack(maps) if maps else None
+
+
+def _label_map(path: Path, place: int, size: tuple[int, ...]) -> NDArray:
+    what = f"the mask of row {place}"
+    if path.suffix.lower() != ".png":
+        raise InputRefused(f"{what} is no .png file of labels; others are not read")
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+            if opened.mode not in ("L", "1", "P"):
+                raise InputRefused(
+                    f"{what} has colors or more than 8 bits; labels are gray levels or numbers of "
+                    "a palette, 0 for outside"
+                )
+            labels = np.asarray(opened).astype(np.uint8)
+    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnreadableInput(
+            f"{what} is missing, damaged or no picture ({type(error).__name__})"
+        ) from None
+    if labels.shape != size:
+        raise InputRefused(
+            f"{what} has {_size(labels)} pixels, and its image {size[0]} x {size[1]}"
+        )
+    return labels
+
+
+def _references(
+    folder: Path,
+    rows: Sequence[Mapping[str, str]],
+    stored: NDArray,
+    ends: tuple[float, float],
+) -> NDArray | None:
+    """(image, row, column) images of the column ``reference``, of the same kind, or None."""
+    named = _named_in(rows, REFERENCE)
+    if not named:
+        return None
+    found, its_ends = _images(folder, [{"file": name} for name in named])
+    if found.shape != stored.shape or its_ends != ends:
+        raise InputRefused(
+            "the images of the column reference differ from those of the column file in kind or "
+            f"size: {_size(found[0])} pixels for {_size(stored[0])}; give references of the same"
+        )
+    return found
 
 
 def _path(folder: Path, name: str, place: int) -> Path:

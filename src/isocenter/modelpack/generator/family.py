@@ -73,6 +73,8 @@ class Family:
         guide: names of the labels of a mask image: label k + 1 is guide[k] and 0 is outside; ()
             where none is taken.
         text: whether it is told words.
+        reference: what another image is that it may be told, such as "T1 of the same slice", of the
+            same size and values; "" where none is taken. It takes the place of a guide.
 
     Raises:
         ValueError: the parts make no sense.
@@ -94,6 +96,7 @@ class Family:
     box: str
     guide: tuple[str, ...]
     text: bool
+    reference: str = ""
 
     def __post_init__(self) -> None:
         kept = {name: tuple(values) for name, values in self.categories.items()}
@@ -146,6 +149,10 @@ class Family:
                 raise ValueError(
                     f"{name} of {self.name} needs names that differ, got {', '.join(values)}"
                 )
+        if self.guide and self.reference:
+            raise ValueError(
+                f"{self.name} is guided by a mask or by a reference image, not by both"
+            )
         if len(self.guide) > MOST_LABEL:
             raise ValueError(f"a mask of {self.name} has at most {MOST_LABEL} labels")
 
@@ -186,6 +193,8 @@ class Family:
             raise SettingRefused(f"{self.name} takes no box; leave it out{self._takes()}")
         if wish.mask is not None:
             self._check_mask(wish.mask)
+        if wish.reference is not None:
+            self._check_reference(wish.reference)
         if wish.text and not self.text:
             raise SettingRefused(f"{self.name} takes no text; leave it out{self._takes()}")
 
@@ -217,10 +226,25 @@ class Family:
                 f"Accepted: 0 outside, {labels}"
             )
 
+    def _check_reference(self, image: Any) -> None:
+        if not self.reference:
+            raise InputRefused(f"{self.name} takes no reference image; leave it out{self._takes()}")
+        if image.shape != (self.rows, self.columns):
+            raise InputRefused(
+                f"the reference image has {image.shape[0]} rows and {image.shape[1]} columns; "
+                f"{self.name} takes {self.rows} x {self.columns}"
+            )
+        if image.min() < self.low or image.max() > self.high:
+            raise InputRefused(
+                f"the values of the reference image reach from {image.min():g} to "
+                f"{image.max():g}; {self.name} takes {self.low:g} to {self.high:g}"
+            )
+
     def _takes(self) -> str:
         """What it does take, to end a refusal with."""
         taken = list(self.conditions)
         taken += ["a box"] * bool(self.box) + ["a mask"] * bool(self.guide)
+        taken += [f"a reference image ({self.reference})"] * bool(self.reference)
         taken += ["a text"] * self.text
         return f". It takes {', '.join(taken)}" if taken else ""
 
@@ -231,6 +255,8 @@ class Family:
             {each.name: getattr(number, each.name) for each in fields(Number)}
             for number in self.numbers
         ]
+        if not self.reference:
+            del said["reference"]  # as in families that were written before it could be told
         return said
 
     @classmethod
@@ -240,6 +266,8 @@ class Family:
         Raises:
             ModelRefused: a part is missing, unknown, of another kind, or makes no sense.
         """
+        if isinstance(said, Mapping):
+            said = {"reference": "", **said}
         values = _fitting(cls, said, "the family")
         numbers = [_fitting(Number, one, "a number") for one in values["numbers"]]
         values["categories"] = {

@@ -24,6 +24,7 @@ from isocenter.core.seeds import derived_seed
 from isocenter.diffusion.guidance import Guidance, guided
 from isocenter.diffusion.process import Process
 from isocenter.diffusion.samplers import draw_noise, sample, start
+from isocenter.modelpack.control.model import ImageControl
 from isocenter.modelpack.folder import load_folder, save_folder
 from isocenter.modelpack.generator.attention import AttentionOfWords
 from isocenter.modelpack.generator.defaults import OWN_SAMPLER, Defaults
@@ -37,7 +38,7 @@ from isocenter.modelpack.text.bilingual import BilingualEncoder
 from isocenter.modelpack.text.encoder import TextEncoder
 from isocenter.networks.autoencoder import Autoencoder
 from isocenter.networks.copy_guard import CopyGuard
-from isocenter.networks.latent_unet import Conditions, LatentUNet
+from isocenter.networks.latent_unet import Conditions, Control, LatentControlNet, LatentUNet
 
 MOST_STEPS = 1000
 MOST_GUIDANCE = 20.0
@@ -92,6 +93,7 @@ class ImageGenerator:
         family: the chosen one.
         name, version, weights_sha256, card: as every model has them.
         defaults: of drawing.
+        steered_by: the ControlNet that steers it and the digest of its image; empty for none.
     """
 
     def __init__(
@@ -131,6 +133,8 @@ class ImageGenerator:
         self.weights_sha256 = weights_sha256
         self.defaults = defaults or Defaults()
         self.family = families[0]
+        self._steering: tuple[LatentControlNet, Tensor] | None = None
+        self.steered_by: dict[str, str] = {}
         self._check_parts()
         if family:
             self._choose(family)
@@ -150,7 +154,29 @@ class ImageGenerator:
     def _choose(self, family: str) -> None:
         if family not in self.families:
             raise unknown_name("family", family, self.families, of=self.name)
+        if family != self.family.name:
+            self._steering, self.steered_by = None, {}  # that of other images
         self.family = self.families[family]
+
+    def with_control(self, control: ImageControl | str | Path, image: NDArray) -> Self:
+        """The same generator, steered by a ControlNet that was fitted beside it.
+
+        Args:
+            control: or its folder.
+            image: (rows, columns), a label map or another image, as the control is told.
+
+        Raises:
+            ModelRefused: it is none, or belongs to another generator or family.
+            InputRefused: the image has another size, or labels that are not known.
+        """
+        if not isinstance(control, ImageControl):
+            control = ImageControl.from_pretrained(control)
+        told = control.told_tensor(self, image)
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._steering = control.control.to(self.device), told
+        other.steered_by = control.described(image)
+        return other
 
     def to(self, device: str | torch.device) -> Self:
         """Move the networks.
@@ -341,6 +367,11 @@ class ImageGenerator:
         noise = draw_noise(self._latent_shape(), [_generator(seed)], device=self.device)
         return self._values(noise)[0]
 
+    @torch.inference_mode()
+    def latent_of(self, values: NDArray) -> Tensor:
+        """The normalized latent of an image (rows, columns) in the family's unit, (1, C, H, W)."""
+        return self.scale.normalized(self.autoencoder.encode(self._image(values)).mean)
+
     # on disk
 
     @classmethod
@@ -452,8 +483,8 @@ class ImageGenerator:
         ]
         guides = [
             torch.zeros(1, channels, *grid, device=self.device)
-            if wish.mask is None
-            else self._guide(wish.mask)
+            if not _is_guided(wish)
+            else self._guide(wish)
             for wish in wishes
         ]
         said = [
@@ -470,13 +501,16 @@ class ImageGenerator:
             box=torch.from_numpy(np.stack(boxes))[:, None],
             boxed=torch.tensor([wish.box is not None for wish in wishes]),
             guide=torch.cat(guides),
-            guided=torch.tensor([wish.mask is not None for wish in wishes]),
+            guided=torch.tensor([_is_guided(wish) for wish in wishes]),
         )
         return found.changed(lambda tensor: tensor.to(self.device))
 
     @torch.inference_mode()
-    def _guide(self, labels: NDArray) -> Tensor:
-        gray = painted(labels, len(self.family.guide))
+    def _guide(self, wish: Wish) -> Tensor:
+        if wish.reference is not None:
+            return self.latent_of(wish.reference).clone()
+        assert wish.mask is not None
+        gray = painted(wish.mask, len(self.family.guide))
         image = torch.from_numpy(gray)[None, None].to(self.device)
         return self.scale.normalized(self.autoencoder.encode(image).mean).clone()
 
@@ -503,7 +537,10 @@ class ImageGenerator:
 
         def told(state: Tensor, time_B: Tensor, **conditions: Tensor) -> Tensor:
             with nullcontext() if watched is None else watched.looking(len(noise)):
-                out: Tensor = self.denoiser(state, time_B, Conditions(**conditions))
+                wished = Conditions(**conditions)
+                out: Tensor = self.denoiser(
+                    state, time_B, wished, self._control(state, time_B, wished)
+                )
             return out
 
         denoise = guided(
@@ -531,6 +568,14 @@ class ImageGenerator:
             generators=generators,
             callback=keep,
         )
+
+    def _control(self, state: Tensor, time_B: Tensor, conditions: Conditions) -> Control | None:
+        """What a ControlNet adds, if there is one."""
+        if self._steering is None:
+            return None
+        network, told = self._steering
+        found: Control = network(state, time_B, conditions, told.expand(len(state), -1, -1, -1))
+        return found
 
     @torch.inference_mode()
     def _values(self, latent: Tensor) -> NDArray:
@@ -620,6 +665,10 @@ class _Drawing:
     guidance: float
     sampler: str
     strength: float = 1.0
+
+
+def _is_guided(wish: Wish) -> bool:
+    return wish.mask is not None or wish.reference is not None
 
 
 def _generator(seed: int) -> torch.Generator:

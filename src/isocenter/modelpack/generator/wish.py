@@ -40,6 +40,8 @@ class Wish:
             downwards.
         mask: (rows, columns) labels, 0 for outside; kept as a read-only uint8 array.
         text: in words, "" for none.
+        reference: (rows, columns) another image, in the family's unit; kept as a read-only float32
+            array.
 
     Raises:
         SettingRefused: a value of another kind, not finite, or a box that leaves the image.
@@ -51,6 +53,7 @@ class Wish:
     box: Box | None = None
     mask: NDArray[np.uint8] | None = None
     text: str = ""
+    reference: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         categories = {str(name): _category(name, value) for name, value in self.categories.items()}
@@ -60,6 +63,8 @@ class Wish:
         object.__setattr__(self, "box", None if self.box is None else checked_box(self.box))
         object.__setattr__(self, "mask", None if self.mask is None else checked_labels(self.mask))
         object.__setattr__(self, "text", _checked_text(self.text))
+        if self.reference is not None:
+            object.__setattr__(self, "reference", checked_reference(self.reference))
 
     def described(self) -> dict[str, Any]:
         """What is asked for, ready for JSON; a mask by the SHA-256 of its size and labels."""
@@ -74,21 +79,30 @@ class Wish:
             said["mask_sha256"] = self._mask_sha256
         if self.text:
             said["text"] = self.text
+        if self.reference is not None:
+            said["reference_sha256"] = self._reference_sha256
         return said
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any], *, mask: NDArray | None = None) -> Self:
+    def from_json(
+        cls,
+        said: Mapping[str, Any],
+        *,
+        mask: NDArray | None = None,
+        reference: NDArray | None = None,
+    ) -> Self:
         """The wish again.
 
         Args:
             said: what :meth:`described` gave.
             mask: the labels, where it names their digest.
+            reference: the other image, where it names its digest.
 
         Raises:
             SettingRefused: a name that a wish has not, or a value of another kind.
-            InputRefused: another mask than the one that was described, or none.
+            InputRefused: another mask or reference than the one that was described, or none.
         """
-        known = ("categories", "numbers", "box", "mask_sha256", "text")
+        known = ("categories", "numbers", "box", "mask_sha256", "text", "reference_sha256")
         for name in said:
             if name not in known:
                 raise unknown_name("part of a wish", name, known)
@@ -98,18 +112,30 @@ class Wish:
             raise InputRefused(
                 "the mask is not the one that the wish names by its SHA-256; give that mask"
             )
-        return cls(
+        wish = cls(
             categories=_table(said, "categories"),
             numbers=_table(said, "numbers"),
             box=said.get("box"),
             mask=mask,
             text=said.get("text", ""),
+            reference=reference,
         )
+        if wish.described().get("reference_sha256") != said.get("reference_sha256"):
+            raise InputRefused(
+                "the reference image is not the one that the wish names by its SHA-256; give that "
+                "image"
+            )
+        return wish
 
     @cached_property
     def _mask_sha256(self) -> str:
         assert self.mask is not None
         return labels_sha256(self.mask)
+
+    @cached_property
+    def _reference_sha256(self) -> str:
+        assert self.reference is not None
+        return image_sha256(self.reference)
 
     @cached_property
     def _key(self) -> str:
@@ -189,6 +215,31 @@ def checked_labels(mask: object) -> NDArray[np.uint8]:
     kept = labels.astype(np.uint8)
     kept.setflags(write=False)
     return kept
+
+
+def checked_reference(image: object) -> NDArray[np.float32]:
+    """Another image, (rows, columns), as a read-only float32 array.
+
+    Raises:
+        InputRefused: not flat, or values that are no finite numbers.
+    """
+    values = np.asarray(image)
+    if values.ndim != 2 or values.size == 0 or values.dtype.kind not in "biuf":
+        raise InputRefused(
+            "a reference is a flat image of numbers, (rows, columns); got an array of "
+            f"{values.shape} of {values.dtype}"
+        )
+    kept = np.array(values, np.float32, order="C")
+    if not np.isfinite(kept).all():
+        raise InputRefused("the reference image holds values that are no numbers; fill them first")
+    kept.setflags(write=False)
+    return kept
+
+
+def image_sha256(image: NDArray[np.float32]) -> str:
+    """Hexadecimal SHA-256 over the size and values of an image."""
+    size = f"{image.shape[0]}x{image.shape[1]}:"
+    return hashlib.sha256(size.encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
 
 
 def labels_sha256(labels: NDArray[np.uint8]) -> str:

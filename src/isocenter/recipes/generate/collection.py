@@ -15,13 +15,18 @@ from isocenter.core.progress import Say
 from isocenter.datasets.image_sets.families import FAMILIES as READABLE
 from isocenter.datasets.image_sets.families import read_families
 from isocenter.datasets.image_sets.image_set import ImageSet
-from isocenter.datasets.image_sets.own_folder import read_own_folder
+from isocenter.datasets.image_sets.own_folder import (
+    LEAST_PATIENTS,
+    LEAST_PATIENTS_TRANSFER,
+    read_own_folder,
+)
 from isocenter.modelpack.generator.family import Family, Number
 from isocenter.recipes.generate.configuration import GenerateRecipe
 from isocenter.recipes.generate.families import FAMILIES
 
 CACHE = "cache"
 OWN = "own"
+REFERENCE_TITLE = "another image of the same place"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +71,13 @@ def gather(recipe: GenerateRecipe, data: Path, output: Path, *, say: Say) -> Col
         InputRefused: the folder holds none of it, or too few patients.
     """
     if is_own_folder(data):
-        images = read_own_folder(data, family=OWN)
+        least = LEAST_PATIENTS_TRANSFER if recipe.start else LEAST_PATIENTS
+        images = read_own_folder(data, family=OWN, least_patients=least)
+        if images.guides is not None and images.references is not None:
+            raise InputRefused(
+                f"{LABELS} has the columns mask and reference, and a generator is guided by one of "
+                "them; leave one out, or fit a control for it afterwards"
+            )
         return Collection(families=(own_family(images),), sets={OWN: images}, is_own=True)
     if unknown := [name for name in recipe.families if name not in READABLE]:
         raise InputRefused(
@@ -98,6 +109,7 @@ def own_family(images: ImageSet) -> Family:
         box="finding" if any(one.box for one in images.labels) else "",
         guide=images.guide_names,
         text=any(one.text for one in images.labels),
+        reference="" if images.references is None else REFERENCE_TITLE,
     )
 
 

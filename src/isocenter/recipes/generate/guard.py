@@ -13,6 +13,7 @@ from isocenter.core.errors import InputRefused
 from isocenter.core.progress import Say, say_nothing
 from isocenter.core.seeds import derived_seed
 from isocenter.datasets.image_sets.image_set import ImageSet
+from isocenter.datasets.image_sets.own_folder import LEAST_PATIENTS
 from isocenter.datasets.splits import CALIBRATION, TEST, TRAIN, VALIDATION
 from isocenter.evaluation.sets.copies import LEAST_HELD_OUT, Calibration, make_guard
 from isocenter.networks.copy_guard import CopyGuard
@@ -33,11 +34,20 @@ def fit_guard(
     collection: Collection,
     output: Path,
     *,
+    known: ImageEmbedding | None = None,
     say: Say = say_nothing,
 ) -> tuple[CopyGuard, dict[str, Calibration]]:
     """Fit the embedding on the training images and calibrate each family on held-out patients.
 
     The embedding is kept in ``output``, so that a run that goes on does not fit it again.
+
+    Args:
+        recipe: names seed and settings.
+        collection: what was trained on, and what was held out.
+        output: of the run.
+        known: embedding of the model that the run began with; taken where there are too few
+            patients to fit one on.
+        say: is told what happens.
 
     Raises:
         InputRefused: a family has too few images of held-out patients.
@@ -46,7 +56,9 @@ def fit_guard(
     path = output / GUARD / _EMBEDDING
     if not path.is_file() and is_main_process():
         path.parent.mkdir(parents=True, exist_ok=True)
-        fitted = _fitted(recipe, collection, settings, say)
+        fitted = known
+        if fitted is None or _training_patients(collection) >= LEAST_PATIENTS:
+            fitted = _fitted(recipe, collection, settings, say)
         save_state(path, {"config": fitted.config, "weights": fitted.state_dict()})
     wait_for_all()
     kept = load_state(path)
@@ -57,13 +69,17 @@ def fit_guard(
         say(f"guard of {name}")
         guard, calibrations[name] = make_guard(
             embedding,
-            _small(images, (TRAIN,), settings.side),
-            _small(images, held_out_parts(images), settings.side),
+            _small(images, (TRAIN,), embedding.config["side"]),
+            _small(images, held_out_parts(images), embedding.config["side"]),
             group=name,
             seed=derived_seed(recipe.seed, GUARD, name),
         )
         guards.append(guard)
     return CopyGuard.joined(guards), calibrations
+
+
+def _training_patients(collection: Collection) -> int:
+    return sum(parts[TRAIN][1] for parts in collection.counts().values())
 
 
 def held_out_parts(images: ImageSet) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from isocenter.networks.autoencoder import Autoencoder
 from isocenter.networks.copy_guard import CopyGuard
 from isocenter.networks.latent_unet import LatentUNet
 from isocenter.recipes.generate import card as generator_card
+from isocenter.recipes.generate.beginning import Beginning
 from isocenter.recipes.generate.collection import Collection
 from isocenter.recipes.generate.configuration import GenerateRecipe
 from isocenter.recipes.generate.guard import described
@@ -38,10 +39,12 @@ def pack(
     calibrations: dict[str, Calibration],
     folder: Path,
     history: str = "",
+    beginning: Beginning | None = None,
 ) -> Path:
     """Write the model folder in place of an earlier one.
 
-    ``history`` is for weights that the recipe did not make in one go, and goes into the card.
+    ``history`` is for weights that the recipe did not make in one go, and goes into the card, as
+    does the ``beginning`` with another model's weights.
     """
     commit = code_commit()
     card = generator_card.facts(recipe, collection, commit=commit)
@@ -59,6 +62,9 @@ def pack(
         card=card,
     )
     shutil.rmtree(folder, ignore_errors=True)
+    if beginning is not None:
+        history = " ".join(filter(None, [beginning.in_words(), history]))
+        recipe = replace(recipe, start=beginning.model.name)  # no folder of the user's
     training: dict[str, Any] = {
         "recipe": asdict(recipe),
         "isocenter": __version__,
@@ -67,6 +73,8 @@ def pack(
         "images and patients": collection.counts(),
         "guard": described(calibrations),
     }
+    if beginning is not None:
+        training["start"] = beginning.facts()
     if history:
         training["history"] = history
     documents = {

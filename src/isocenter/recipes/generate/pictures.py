@@ -88,4 +88,7 @@ def _wishes(family: Family, collection: Collection) -> Iterator[Wish]:
             },
             box=labels.box if family.box else None,
             mask=images.guides[row] if images.guides is not None and family.guide else None,
+            reference=images.references[row]
+            if images.references is not None and family.reference
+            else None,
         )

@@ -16,6 +16,7 @@ from isocenter.core.device import resolve_device
 from isocenter.core.progress import Say, say_nothing
 from isocenter.modelpack.text.bilingual import BilingualEncoder
 from isocenter.recipes.generate import text_encoder
+from isocenter.recipes.generate.beginning import Beginning
 from isocenter.recipes.generate.collection import OWN, Collection, gather, is_own_folder
 from isocenter.recipes.generate.configuration import GenerateRecipe, generators
 from isocenter.recipes.generate.features import fit_features
@@ -27,8 +28,10 @@ from isocenter.recipes.generate.stages import (
     fit_autoencoder,
     fit_denoiser,
     fit_refined,
+    penalty_of,
 )
 from isocenter.recipes.run_folder import begin_run, check_output
+from isocenter.training.generator.physics import guided_ct
 from isocenter.training.processes import is_main_process, wait_for_all
 
 MODEL, TEXT = "model", "text"
@@ -75,6 +78,7 @@ def train(
     Raises:
         InputRefused: the images are unsuitable or of too few patients, or not those of the run to
             go on with.
+        ModelRefused: the model to start from is none, altered, or of another architecture.
         OutputRefused: the output folder holds a run already.
     """
     device = resolve_device(device)
@@ -82,17 +86,35 @@ def train(
     say = progress if progress is not None and is_main_process() else say_nothing
     say(f"training {recipe.name} {recipe.version} into the output folder; reading images first")
     check_output(output, resume=resume)
+    beginning = Beginning.of(recipe)  # refuses what is no model before any work
     collection = gather(recipe, data, output, say=say)
     _tell(collection, say)
+    _check_penalty(recipe, collection)
     for images in collection.sets.values():
         held_out_parts(images)  # refuses too few before hours of work
-    begin_run(output, recipe, {"images": collection.digest()})
-    text = fitted_text(recipe, output, resume=resume, say=say)
+    digests = {"images": collection.digest()}
+    if beginning is not None:
+        digests["weights of the model to start from"] = beginning.model.weights_sha256
+    begin_run(output, recipe, digests, harmless=("start",))  # its folder may have moved
+    text = _text(recipe, beginning, output, resume=resume, say=say)
     autoencoder = fit_autoencoder(
-        recipe, collection.sets, output, resume=resume, device=device, say=say
+        recipe,
+        collection.sets,
+        output,
+        resume=resume,
+        begin=nothing if beginning is None else beginning.autoencoder,
+        device=device,
+        say=say,
     )
     encoded = encode(
-        recipe, collection.families, collection.sets, autoencoder, text, output, say=say
+        recipe,
+        collection.families,
+        collection.sets,
+        autoencoder,
+        text,
+        output,
+        scale=beginning.model.scale if beginning and recipe.autoencoder.kept else None,
+        say=say,
     )
     features = fit_features(recipe, collection, output, say=say)
     refined = fit_refined(
@@ -111,11 +133,21 @@ def train(
         output,
         text_width=text.width,
         resume=resume,
+        penalty=penalty_of(recipe, collection.families, autoencoder, encoded.scale),
+        begin=nothing if beginning is None else beginning.denoiser,
         picture=sheet_of(recipe, collection, refined, text, encoded.scale),
         device=device,
         say=say,
     )
-    guard, calibrations = fit_guard(recipe, collection, output, say=say)
+    for name, said in ({} if beginning is None else beginning.said).items():
+        say(f"{name}: {said}")
+    guard, calibrations = fit_guard(
+        recipe,
+        collection,
+        output,
+        known=None if beginning is None else beginning.embedding(),
+        say=say,
+    )
     folder = output / MODEL
     if is_main_process():
         pack(
@@ -128,9 +160,30 @@ def train(
             guard=guard,
             calibrations=calibrations,
             folder=folder,
+            beginning=beginning,
         )
     wait_for_all()
     return folder
+
+
+def _text(
+    recipe: GenerateRecipe, beginning: Beginning | None, output: Path, *, resume: bool, say: Say
+) -> BilingualEncoder:
+    """That of the model to start from, whose words its networks know, or a new one."""
+    if beginning is None:
+        return fitted_text(recipe, output, resume=resume, say=say)
+    text = beginning.model.text
+    assert isinstance(text, BilingualEncoder)  # a model folder holds no other
+    return text
+
+
+def _check_penalty(recipe: GenerateRecipe, collection: Collection) -> None:
+    if recipe.denoiser.penalty_weight:
+        guided_ct(collection.families)
+
+
+def nothing(*_: object) -> None:
+    """Let a network begin as it was made."""
 
 
 def fitted_text(

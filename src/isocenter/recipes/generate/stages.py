@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from isocenter.core.progress import Say, say_nothing
 from isocenter.core.seeds import derived_seed
-from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
+from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet, combined
 from isocenter.datasets.sentences.grammar import sentence
 from isocenter.datasets.sentences.meaning import FAMILIES as SPOKEN_OF
 from isocenter.datasets.sentences.meaning import meaning_of, part_of
@@ -25,11 +26,18 @@ from isocenter.modelpack.text.encoder import TextEncoder
 from isocenter.networks.autoencoder import Autoencoder
 from isocenter.networks.feature_network import FeatureNetwork
 from isocenter.networks.latent_unet import LatentUNet
-from isocenter.recipes.generate.configuration import AutoencoderRecipe, GenerateRecipe
+from isocenter.recipes.generate.configuration import (
+    AUTOENCODER,
+    DENOISER,
+    REFINED,
+    AutoencoderRecipe,
+    GenerateRecipe,
+)
 from isocenter.recipes.generate.families import ABOUT_MM
 from isocenter.training.checkpoint import load_state, save_state
+from isocenter.training.generator.augmented import Record, augmented, records_of
 from isocenter.training.generator.autoencoder import ImagePieces, autoencoder_learner
-from isocenter.training.generator.denoiser import denoiser_learner
+from isocenter.training.generator.denoiser import Penalty, Weighing, denoiser_learner
 from isocenter.training.generator.encode import (
     bank_of,
     channel_weights_of,
@@ -37,13 +45,14 @@ from isocenter.training.generator.encode import (
     latent_set,
     latents_of,
     scale_of,
+    shares_of,
 )
 from isocenter.training.generator.latent_cases import LatentCases, LatentSet, SentenceBank
+from isocenter.training.generator.physics import CtPenalty
 from isocenter.training.learner import Batch, Learner
 from isocenter.training.loop import LoopSettings, Trainer
 from isocenter.training.processes import is_main_process, wait_for_all
 
-AUTOENCODER, REFINED, DENOISER = "autoencoder", "refined", "denoiser"
 LATENTS = "latents.pt"
 LANGUAGES = ("en", "zh")
 _LARGEST_BATCH = 16
@@ -101,13 +110,22 @@ def fit_autoencoder(
     output: Path,
     *,
     resume: bool,
+    begin: Callable[[Autoencoder], None] = lambda _: None,
     device: str = "cpu",
     say: Say = say_nothing,
 ) -> Autoencoder:
-    """The autoencoder with the averaged weights of its best validation."""
+    """The autoencoder with the averaged weights of its best validation.
+
+    ``begin`` gives a new one its first weights.
+    """
     own = recipe.autoencoder
     torch.manual_seed(derived_seed(recipe.seed, AUTOENCODER) % 2**32)
-    learner = autoencoder_learner(build_autoencoder(own), losses=own.losses)
+    network = build_autoencoder(own)
+    begin(network)
+    if own.kept:
+        _keep(network, output / AUTOENCODER)
+        return best_autoencoder(recipe, output)
+    learner = autoencoder_learner(network, losses=own.losses)
     train = {name: images.part(TRAIN) for name, images in sets.items()}
 
     def pieces(start: int) -> ImagePieces:
@@ -119,6 +137,7 @@ def fit_autoencoder(
             seed=recipe.seed,
             length=own.loop.steps * own.loop.batch_size,
             start=start,
+            lesion_centered=own.lesion_centered,
         )
 
     _fit(
@@ -132,6 +151,14 @@ def fit_autoencoder(
         say=say,
     )
     return best_autoencoder(recipe, output)
+
+
+def _keep(network: Autoencoder, folder: Path) -> None:
+    """Write weights that are not fitted where those of a fit would be."""
+    if is_main_process():
+        folder.mkdir(parents=True, exist_ok=True)
+        save_state(folder / f"{AUTOENCODER}.pt", network.state_dict())
+    wait_for_all()
 
 
 def fit_refined(
@@ -200,11 +227,13 @@ def encode(
     text: TextEncoder,
     output: Path,
     *,
+    scale: LatentScale | None = None,
     say: Say = say_nothing,
 ) -> Encoded:
     """Latents of the images that train and validate, and sentences about them.
 
-    Latents are kept in ``output``.
+    Latents are kept in ``output``. They are normalized by ``scale``, or by their own where it is
+    None.
     """
     named = {one.name: one for one in families}
     vocabulary = vocabulary_of(families)
@@ -212,11 +241,13 @@ def encode(
         name: images.chosen(np.concatenate([images.indices(TRAIN), images.indices(VALIDATION)]))
         for name, images in sets.items()
     }
-    found = _latents(sets, autoencoder, output / LATENTS, say)
+    records = records_by_family(recipe, sets)
+    sets = {name: with_versions(images, records.get(name, [])) for name, images in sets.items()}
+    found = _latents(sets, autoencoder, output / LATENTS, records, say)
     train_means = [
         found[name][0][torch.from_numpy(images.indices(TRAIN))] for name, images in sets.items()
     ]
-    scale = scale_of(train_means)
+    scale = scale or scale_of(train_means)
     say("sentences")
     bank, places = bank_of(
         sets,
@@ -226,6 +257,7 @@ def encode(
         each=recipe.denoiser.sentences,
         seed=recipe.seed,
     )
+    weighs_lesions = recipe.denoiser.lesion_weight != 1
     parts: dict[str, dict[str, list[LatentSet]]] = {TRAIN: {}, VALIDATION: {}}
     for name, images in sets.items():
         say(f"guides of {name}")
@@ -234,16 +266,22 @@ def encode(
             if not len(rows):
                 continue
             own = tuple(one[torch.from_numpy(rows)] for one in found[name])
-            weights = np.full(len(rows), recipe.share_of(name) / len(rows))
+            chosen = images.chosen(rows)
+            weights = shares_of(
+                chosen,
+                balance=recipe.denoiser.balance if part == TRAIN else 0.0,
+                total=recipe.share_of(name),
+            )
             made = latent_set(
                 named[name],
-                images.chosen(rows),
+                chosen,
                 autoencoder,
                 latents=(own[0], own[1]),
                 scale=scale,
                 vocabulary=vocabulary,
                 sentences=places[name][rows],
                 weights=weights,
+                lesions=recipe.denoiser.lesion_labels if weighs_lesions else None,
             )
             by_size.setdefault("x".join(map(str, made.mean.shape[2:])), []).append(made)
     return Encoded(
@@ -254,6 +292,24 @@ def encode(
         vocabulary=vocabulary,
         channel_weights=channel_weights_of(autoencoder, scale, power=recipe.denoiser.coarse_power),
     )
+
+
+def records_by_family(recipe: GenerateRecipe, sets: Sets) -> dict[str, list[Record]]:
+    """How the further versions of each family's training images come about; none is left out."""
+    own = recipe.denoiser
+    if not own.augmented:
+        return {}
+    return {
+        name: records_of(images.part(TRAIN), own.augment, versions=own.augmented, seed=recipe.seed)
+        for name, images in sets.items()
+    }
+
+
+def with_versions(images: ImageSet, records: Sequence[Record]) -> ImageSet:
+    """Images with further versions of those that train behind them."""
+    if not records:
+        return images
+    return combined([images, augmented(images.part(TRAIN), records)])
 
 
 def sentence_about(family: Family, labels: ImageLabels, rng: np.random.Generator) -> str:
@@ -282,20 +338,31 @@ def fit_denoiser(
     *,
     text_width: int,
     resume: bool,
+    penalty: Penalty | None = None,
+    begin: Callable[[LatentUNet, Vocabulary], None] = lambda *_: None,
     picture: Callable[[nn.Module], NDArray] | None = None,
     device: str = "cpu",
     say: Say = say_nothing,
 ) -> LatentUNet:
-    """The denoiser with the averaged weights of its best validation."""
+    """The denoiser with the averaged weights of its best validation.
+
+    ``begin`` gives a new one its first weights.
+    """
     own = recipe.denoiser
     torch.manual_seed(derived_seed(recipe.seed, DENOISER) % 2**32)
+    network = build_denoiser(recipe, encoded.vocabulary, text_width=text_width)
+    begin(network, encoded.vocabulary)
     learner = denoiser_learner(
-        build_denoiser(recipe, encoded.vocabulary, text_width=text_width),
+        network,
         process=recipe.process,
         bank=encoded.bank,
         noise=own.noise,
+        weighing=Weighing(
+            lesion=own.lesion_weight, focal_gamma=own.focal_gamma, snr_limit=own.snr_limit
+        ),
         seed=recipe.seed,
         channel_weights=encoded.channel_weights,
+        penalty=penalty,
         picture=picture,
     )
 
@@ -319,6 +386,23 @@ def fit_denoiser(
         say=say,
     )
     return best_denoiser(recipe, encoded.vocabulary, output, text_width=text_width)
+
+
+def penalty_of(
+    recipe: GenerateRecipe,
+    families: Sequence[Family],
+    autoencoder: Autoencoder,
+    scale: LatentScale,
+) -> Penalty | None:
+    """What holds back the denoiser, as the recipe has it; None for nothing."""
+    own = recipe.denoiser
+    if not own.penalty_weight:
+        return None
+    return Penalty(
+        judge=CtPenalty(autoencoder, scale, families, recipe.process),
+        weight=own.penalty_weight,
+        every=own.penalty_every,
+    )
 
 
 def best_denoiser(
@@ -376,14 +460,23 @@ def _validation_cases(recipe: GenerateRecipe, encoded: Encoded) -> list[Batch]:
 
 
 def _latents(
-    sets: Sets, autoencoder: Autoencoder, path: Path, say: Say
+    sets: Sets,
+    autoencoder: Autoencoder,
+    path: Path,
+    records: Mapping[str, Sequence[Record]],
+    say: Say,
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Latents of every set, kept by the digests of the images and of the autoencoder."""
+    """Latents of every set, kept by the digests of the images and of the autoencoder.
+
+    Beside them are kept the records by which the last images of each set came about.
+    """
     told = {name: images.digest() for name, images in sets.items()}
     weights = float(sum(one.double().abs().sum() for one in autoencoder.parameters()))
     kept = load_state(path) if path.is_file() else {}
     if kept.get("of") != told or kept.get("weights") != weights:
         kept = {"of": told, "weights": weights}
+        if records:
+            kept["records"] = json.dumps(records)
         for name, images in sets.items():
             say(f"latents of {name}")
             mean, deviation = latents_of(autoencoder, images.values, len(images))

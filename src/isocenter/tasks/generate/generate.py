@@ -33,6 +33,7 @@ from isocenter.tasks.generate.contact_sheet import (
     Tile,
     windowed,
 )
+from isocenter.tasks.generate.control import steered
 from isocenter.tasks.generate.drawing import Drawn, draw
 from isocenter.tasks.generate.generator import Generator, load_generator
 from isocenter.tasks.generate.image_files import ImageFiles, refuse_class
@@ -94,6 +95,8 @@ def generate(
     box: Sequence[float] | str | None = None,
     mask: str | Path | NDArray | None = None,
     text: str = "",
+    reference: str | Path | NDArray | None = None,
+    control: str | Path | None = None,
     labels: str | Path | None = None,
     seed: int = 0,
     steps: int | None = None,
@@ -125,6 +128,9 @@ def generate(
         box: center x, center y, width and height as fractions of the image.
         mask: label map that guides every image: a PNG, NumPy or NIfTI file, or an array.
         text: what to draw, in words that the model knows.
+        reference: another image that every image goes by: a PNG, NumPy or NIfTI file, or an array.
+        control: folder of a ControlNet that was fitted beside the model; ``mask``, or ``reference``
+            where it is told an image, then goes to it.
         labels: CSV file with one row an image, in the columns of a ``labels.csv``.
         seed, steps, guidance, sampler, format, written_as, attention: see
             :class:`isocenter.tasks.generate.settings.GenerateSettings`.
@@ -151,6 +157,8 @@ def generate(
     device = resolve_device(device)
     generator = load_generator(name, model, device)
     settings = completed(settings, generator.defaults)
+    if control is not None:
+        generator, mask, reference = steered(generator, control, mask, reference)
     wish = wish_of(
         generator.family,
         class_=class_,
@@ -160,6 +168,7 @@ def generate(
         box=box,
         mask=mask,
         text=text,
+        reference=reference,
     )
     requests = _requests(generator, wish, settings, number=number, labels=labels)
     _check(generator, requests, settings)
@@ -246,6 +255,8 @@ def _record(
         "number": len(requests),
         "device": device.partition(":")[0],
     }
+    if control := getattr(generator, "steered_by", {}):
+        said["control"] = control
     if len({request.wish for request in requests}) == 1:
         said["wish"] = requests[0].wish.described()
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"))

@@ -138,6 +138,7 @@ def _wish(row: Mapping[str, str], family: Family, others: Wish) -> Wish:
         numbers=numbers,
         box=_box(row) or others.box,
         mask=others.mask,
+        reference=others.reference,
         text=row.get("text", "") or others.text,
     )
 

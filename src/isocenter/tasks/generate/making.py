@@ -56,6 +56,8 @@ def wish_in_words(image: Generated, *, longest: int = 200) -> str:
         parts.append("box " + " ".join(f"{part:.2f}" for part in wish.box))
     if wish.mask is not None:
         parts.append("mask")
+    if wish.reference is not None:
+        parts.append("reference image")
     if wish.text:
         parts.append(f"“{wish.text}”")
     words = ", ".join(parts) or "nothing in particular"

@@ -42,13 +42,19 @@ def read_mask(mask: str | Path | NDArray) -> NDArray[np.uint8]:
     if path.suffix.lower() == ".png":
         return checked_labels(read_png(path).levels)
     if path.suffix.lower() == ".npy":
-        return checked_labels(_whole(_read_npy(path)))
+        return checked_labels(_whole(read_npy(path)))
     raise InputRefused(f"a mask is a label map in a {ENDINGS} file; other files are not read")
 
 
-def _read_npy(path: Path) -> NDArray:
+def read_npy(path: Path) -> NDArray:
+    """An array of a NumPy file.
+
+    Raises:
+        InputRefused: far too large.
+        UnreadableInput: no such array, or damaged.
+    """
     if path.stat().st_size > _MOST_BYTES:
-        raise InputRefused("the mask's file is far larger than a flat image; give one label map")
+        raise InputRefused("the file is far larger than a flat image; give one of one image")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -56,7 +62,7 @@ def _read_npy(path: Path) -> NDArray:
         return np.array(loaded)
     except Exception as error:  # NumPy reads a header as Python, which fails in many ways
         raise UnreadableInput(
-            "the mask's file is no array of NumPy, or damaged; save it by numpy.save"
+            "the file is no array of NumPy, or damaged; save it by numpy.save"
         ) from error
 
 

@@ -16,6 +16,7 @@ from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.names import unknown_name
 from isocenter.modelpack.generator.wish import Wish
 from isocenter.tasks.generate.masks import read_mask
+from isocenter.tasks.generate.references import read_reference
 
 ANY = "any"
 """Said of a condition, leaves it free."""
@@ -53,6 +54,7 @@ def wish_of(
     box: Sequence[float] | str | None = None,
     mask: str | Path | NDArray | None = None,
     text: str = "",
+    reference: str | Path | NDArray | None = None,
 ) -> Wish:
     """The wish of what was said, once the family can be told it.
 
@@ -62,6 +64,7 @@ def wish_of(
         numbers: the same of numbers alone.
         box: four fractions of the image, or text that says them.
         mask: label map, a file or an array.
+        reference: another image, a file or an array.
 
     Raises:
         InputRefused: something is not known, not taken, or makes no sense.
@@ -83,6 +86,7 @@ def wish_of(
         box=None if box is None else parsed_box(box),
         mask=None if mask is None else read_mask(mask),
         text=text,
+        reference=None if reference is None else read_reference(reference, family),
     )
     family.check(wish)
     return wish

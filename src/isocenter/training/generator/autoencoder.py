@@ -20,10 +20,12 @@ from isocenter.datasets.image_sets.image_set import ImageSet
 from isocenter.modelpack.generator.told import painted
 from isocenter.networks.autoencoder import Autoencoder, LatentDistribution
 from isocenter.networks.feature_network import FeatureNetwork
+from isocenter.training.augment.sample import box_of_fractions
 from isocenter.training.freezing import RateGroup
 from isocenter.training.generator.feature_loss import feature_loss
 from isocenter.training.learner import Adversary, Batch, Learner
 from isocenter.training.processes import drawn_for_share
+from isocenter.training.sampling import lesion_crop
 
 _LEVELS = 3
 _ADVERSARY_CHANNELS = 32
@@ -98,6 +100,7 @@ class ImagePieces(Dataset):
         seed: of the draws.
         length: number of the last item, exclusive.
         start: number of the first item.
+        lesion_centered: share of the pieces of images with a box that hold what is in the box.
     """
 
     def __init__(
@@ -110,8 +113,10 @@ class ImagePieces(Dataset):
         seed: int,
         length: int,
         start: int = 0,
+        lesion_centered: float = 0.0,
     ) -> None:
         check_positive("length", length)
+        check_share("lesion_centered", lesion_centered)
         for images in sets.values():
             if min(images.size) < crop:
                 raise ValueError(f"images of {images.size} hold no piece of {crop} pixels")
@@ -123,6 +128,7 @@ class ImagePieces(Dataset):
         self._seed = seed
         self._length = length
         self._start = start
+        self._lesion_centered = lesion_centered
 
     def __len__(self) -> int:
         return self._length - self._start
@@ -133,8 +139,7 @@ class ImagePieces(Dataset):
         rng = np.random.default_rng(derived_seed(self._seed, "piece", self._start + index))
         images = self._sets[int(np.searchsorted(self._ends, rng.random(), side="right"))]
         number = int(rng.integers(len(images)))
-        top, left = (int(rng.integers(0, extent - self._crop + 1)) for extent in images.size)
-        place = (slice(top, top + self._crop), slice(left, left + self._crop))
+        place = self._place(images, number, rng)
         if images.guides is not None and rng.random() < self._losses.guides:
             piece = painted(images.guides[number][place], len(images.guide_names))
         else:
@@ -143,6 +148,21 @@ class ImagePieces(Dataset):
                 bend = self._losses.gamma ** rng.uniform(-1, 1)
                 piece = 2 * ((piece + 1) / 2) ** bend - 1
         return {"image": torch.from_numpy(np.ascontiguousarray(piece, np.float32))[None]}
+
+    def _place(self, images: ImageSet, number: int, rng: np.random.Generator) -> tuple[slice, ...]:
+        box = images.labels[number].box
+        rows, columns = images.size
+        if not self._lesion_centered or box is None:
+            top, left = (int(rng.integers(0, extent - self._crop + 1)) for extent in images.size)
+            return slice(top, top + self._crop), slice(left, left + self._crop)
+        edges = np.clip(box_of_fractions(box, rows, columns), 0, [[rows], [columns]])
+        return lesion_crop(
+            images.size,
+            edges[None],
+            (self._crop, self._crop),
+            rng,
+            share=self._lesion_centered,
+        ).slices
 
 
 def autoencoder_learner(

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from isocenter.core.progress import Progress, silent
 from isocenter.core.seeds import generator_for
 from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
 from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.model import LatentScale
-from isocenter.modelpack.generator.told import Vocabulary, painted
+from isocenter.modelpack.generator.told import Vocabulary, box_map, painted
 from isocenter.modelpack.text.encoder import TextEncoder
 from isocenter.networks.autoencoder import Autoencoder
 from isocenter.training.generator.latent_cases import NO_SENTENCE, LatentSet, SentenceBank
 from isocenter.training.loop import computes_in_bfloat16
+from isocenter.training.sampling import balanced_shares
 
 _AT_ONCE = 8
 _SENTENCES_AT_ONCE = 256
+_CLASS = "class"
 SentencesOf = Callable[[Family, ImageLabels, np.random.Generator], str]
 """Draws a sentence that says some of what is known of an image, "" where nothing can be said."""
 
@@ -151,6 +155,7 @@ def latent_set(
     vocabulary: Vocabulary,
     sentences: NDArray,
     weights: NDArray,
+    lesions: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> LatentSet:
     """One family's images as a set of latents.
@@ -158,12 +163,14 @@ def latent_set(
     Args:
         family: what they are.
         images: with their labels.
-        autoencoder: encodes the guides.
+        autoencoder: encodes the guides, which are label maps or reference images.
         latents: what :func:`latents_of` gave for the images.
         scale: normalizes.
         vocabulary: of the network that will be told.
         sentences: places in the bank.
         weights: how often each image is drawn.
+        lesions: names of labels of the guide that are lesions, beside the box; None where no place
+            counts more than others.
         progress: counts guides.
     """
     labels = images.labels
@@ -176,6 +183,9 @@ def latent_set(
             len(images),
             progress=progress,
         )
+        guide = scale.normalized(mean.float()).half()
+    elif images.references is not None and family.reference:
+        mean, _ = latents_of(autoencoder, images.reference_values, len(images), progress=progress)
         guide = scale.normalized(mean.float()).half()
     mean, deviation = latents
     return LatentSet(
@@ -191,7 +201,45 @@ def latent_set(
         sentences=sentences,
         weights=weights,
         guide=guide,
+        lesion=None
+        if lesions is None
+        else lesion_shares(images, lesions, (mean.shape[2], mean.shape[3])),
     )
+
+
+def shares_of(images: ImageSet, *, balance: float, total: float = 1.0) -> NDArray:
+    """How often each image of a family is drawn, (N,).
+
+    Args:
+        images: with their labels; the category "class" is what is balanced.
+        balance: 0 for classes as they are, 1 for all alike.
+        total: sum of what is returned.
+    """
+    if not balance:
+        return np.full(len(images), total / len(images))
+    classes = [(one.categories.get(_CLASS, ""),) for one in images.labels]
+    shares, counts = balanced_shares(classes, evenness=(balance,)), Counter(classes)
+    return np.array([total * shares[one] / counts[one] for one in classes])
+
+
+def lesion_shares(images: ImageSet, names: Sequence[str], grid: tuple[int, int]) -> Tensor:
+    """Share of each cell of a grid that a lesion covers, (N, 1, rows, columns) float16.
+
+    Args:
+        images: whose boxes, and labels of these names in the guides, are lesions.
+        names: of labels of the guides; those that there are not are left out.
+        grid: rows and columns of a latent.
+    """
+    numbers = [place for place, name in enumerate(images.guide_names, 1) if name in names]
+    found = torch.zeros(len(images), 1, *grid)
+    for place, labels in enumerate(images.labels):
+        if labels.box is not None:
+            found[place, 0] = torch.from_numpy(box_map(labels.box, grid))
+        if images.guides is not None and numbers:
+            inside = torch.from_numpy(np.isin(images.guides[place], numbers).astype(np.float32))
+            covered = functional.adaptive_avg_pool2d(inside[None], grid)
+            found[place] = torch.maximum(found[place], covered)
+    return found.half()
 
 
 def _known(family: Family, labels: ImageLabels) -> dict[str, str]:
@@ -228,5 +276,8 @@ def joined(sets: Sequence[LatentSet]) -> LatentSet:
         sentences=np.concatenate([one.sentences for one in sets]),
         weights=np.concatenate([one.weights for one in sets]),
         guide=torch.cat(guides) if any_guide else None,
+        lesion=None
+        if any(one.lesion is None for one in sets)
+        else torch.cat([one.lesion for one in sets if one.lesion is not None]),
         guided=np.concatenate([np.full(len(one), one.guide is not None) for one in sets]),
     )

@@ -69,7 +69,7 @@ def box_weights(boxes: Tensor, shape: tuple[int, int], *, inside: float) -> Tens
         for axis, count in ((1, shape[0]), (0, shape[1]))
     ]
     covered = along[0][:, None, :, None] * along[1][:, None, None, :]
-    return _region(covered, inside)
+    return region_weights(covered, inside=inside)
 
 
 def mask_weights(mask: Tensor, shape: tuple[int, ...], *, inside: float) -> Tensor:
@@ -97,8 +97,25 @@ def mask_weights(mask: Tensor, shape: tuple[int, ...], *, inside: float) -> Tens
         )
     inner = (mask.detach() != 0).float()
     if len(shape) == 2:
-        return _region(functional.adaptive_avg_pool2d(inner, (shape[0], shape[1])), inside)
-    return _region(functional.adaptive_avg_pool3d(inner, (shape[0], shape[1], shape[2])), inside)
+        covered = functional.adaptive_avg_pool2d(inner, (shape[0], shape[1]))
+    else:
+        covered = functional.adaptive_avg_pool3d(inner, (shape[0], shape[1], shape[2]))
+    return region_weights(covered, inside=inside)
+
+
+def region_weights(covered: Tensor, *, inside: float) -> Tensor:
+    """Weights of cells by the share of each that lies in a region.
+
+    Args:
+        covered: (batch, 1, ...), shares from 0 to 1.
+        inside: weight of a cell in the region over that of one outside.
+
+    Returns:
+        Of the same shape, in each image with a mean of one.
+    """
+    check_positive("inside", inside)
+    weights = 1 + (inside - 1) * covered
+    return weights / weights.mean(dim=tuple(range(1, weights.ndim)), keepdim=True)
 
 
 def _covered(center: Tensor, width: Tensor, count: int) -> Tensor:
@@ -107,11 +124,6 @@ def _covered(center: Tensor, width: Tensor, count: int) -> Tensor:
     low, high = (center - width / 2)[:, None], (center + width / 2)[:, None]
     overlap = torch.minimum(edges[1:], high) - torch.maximum(edges[:-1], low)
     return overlap.clamp_min(0) * count
-
-
-def _region(covered: Tensor, inside: float) -> Tensor:
-    weights = 1 + (inside - 1) * covered
-    return weights / weights.mean(dim=tuple(range(1, weights.ndim)), keepdim=True)
 
 
 def _with_mean_one(weights: Tensor, mean: Tensor) -> Tensor:

@@ -63,6 +63,10 @@ class LatentSet:
         guide: (N, C, H, W) float16 normalized latents of guide images, or None.
         sentences: (N, S) places in the bank of sentences; -1 for none.
         weights: (N,) how often each is drawn; the sum does not matter.
+        guided: (N,) whether each has a guide; None where all have one, or none.
+        lesion: (N, 1, H, W) share of each latent's field that is lesion, told or not; None where
+            no place counts more than others.
+        control: (N, channels, H, W) float16 what a ControlNet is told, or None.
     """
 
     mean: Tensor
@@ -74,6 +78,8 @@ class LatentSet:
     weights: NDArray
     guide: Tensor | None = None
     guided: NDArray | None = None
+    lesion: Tensor | None = None
+    control: Tensor | None = None
 
     def __post_init__(self) -> None:
         count = len(self.mean)
@@ -85,6 +91,23 @@ class LatentSet:
 
     def __len__(self) -> int:
         return len(self.mean)
+
+    def chosen(self, rows: NDArray) -> LatentSet:
+        """Some images, in the order asked for."""
+        places = torch.from_numpy(rows)
+        return LatentSet(
+            mean=self.mean[places],
+            deviation=self.deviation[places],
+            categories=self.categories[rows],
+            numbers=self.numbers[rows],
+            boxes=self.boxes[rows],
+            sentences=self.sentences[rows],
+            weights=self.weights[rows],
+            guide=None if self.guide is None else self.guide[places],
+            guided=None if self.guided is None else self.guided[rows],
+            lesion=None if self.lesion is None else self.lesion[places],
+            control=None if self.control is None else self.control[places],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +184,11 @@ class LatentCases(Dataset):
         place = min(place, len(own) - 1)
         noise = torch.from_numpy(rng.standard_normal(own.mean.shape[1:], dtype=np.float32))
         latent = own.mean[place].float() + own.deviation[place].float() * noise
-        return {"latent": latent, **self._told(own, place, rng)}
+        found = {"latent": latent, **self._told(own, place, rng)}
+        for name, images in (("lesion", own.lesion), ("control", own.control)):
+            if images is not None:
+                found[name] = images[place].float()
+        return found
 
     def _told(self, own: LatentSet, place: int, rng: np.random.Generator) -> Batch:
         drop = self._drop
@@ -201,6 +228,14 @@ class LatentCases(Dataset):
 def sizes_of(batch: Batch) -> list[str]:
     """Names of the sizes in a batch, sorted."""
     return sorted({name.split(".")[0] for name in batch})
+
+
+def part_of(batch: Batch, size: str) -> Batch:
+    """What a batch holds of the images of one size."""
+    before = f"{size}."
+    return {
+        name.removeprefix(before): value for name, value in batch.items() if name.startswith(before)
+    }
 
 
 def conditions_of(batch: Batch, size: str, bank: SentenceBank) -> Conditions:

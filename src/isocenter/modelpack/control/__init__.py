@@ -1,0 +1,1 @@
+"""Control of a generator: a ControlNet that belongs to it."""

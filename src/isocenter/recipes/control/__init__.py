@@ -1,0 +1,1 @@
+"""The recipe of a ControlNet beside a generator."""
