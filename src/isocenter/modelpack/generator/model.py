@@ -22,8 +22,9 @@ from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused, ModelRefused, SettingRefused
 from isocenter.core.seeds import derived_seed
 from isocenter.diffusion.guidance import Guidance, guided
+from isocenter.diffusion.inpainting import keeping_known
 from isocenter.diffusion.process import Process
-from isocenter.diffusion.samplers import draw_noise, sample, start
+from isocenter.diffusion.samplers import Callback, draw_noise, sample, start
 from isocenter.modelpack.control.model import ImageControl
 from isocenter.modelpack.folder import load_folder, save_folder
 from isocenter.modelpack.generator.attention import AttentionOfWords
@@ -328,7 +329,9 @@ class ImageGenerator:
             self.conditions([wish]),
             replace(drawing, strength=strength),
             generators,
-            kept=None if free is None else (clean, noise, self._latent_mask(free)),
+            callback=None
+            if free is None
+            else keeping_known(clean, self._latent_mask(free), noise=noise, process=self.process),
         )
         drawn = self._values(latent)[0]
         if free is not None:
@@ -523,12 +526,9 @@ class ImageGenerator:
         generators: Sequence[torch.Generator],
         *,
         watched: AttentionOfWords | None = None,
-        kept: tuple[Tensor, Tensor, Tensor] | None = None,
+        callback: Callback | None = None,
     ) -> Tensor:
-        """Latents at the end of the way.
-
-        Of ``kept`` there are the clean latent, its noise, and where it may change.
-        """
+        """Latents (B, C, H, W), normalized, at the end of the way."""
         guidance = Guidance(
             scale=drawing.guidance,
             rescale=self.defaults.guidance_rescale,
@@ -550,14 +550,6 @@ class ImageGenerator:
             guidance=guidance,
         )
 
-        def keep(seen: Any) -> Tensor | None:
-            if kept is None:
-                return None
-            clean, drawn, free_B1HW = kept
-            time_B = torch.full((len(clean),), seen.time, device=clean.device)
-            before = self.process.add_noise(clean, drawn, time_B)
-            return torch.lerp(before, seen.state, free_B1HW)
-
         return sample(
             denoise,
             noise,
@@ -566,7 +558,7 @@ class ImageGenerator:
             sampler=drawing.sampler,
             strength=drawing.strength,
             generators=generators,
-            callback=keep,
+            callback=callback,
         )
 
     def _control(self, state: Tensor, time_B: Tensor, conditions: Conditions) -> Control | None:
@@ -613,9 +605,9 @@ class ImageGenerator:
         return free
 
     def _latent_mask(self, free: NDArray) -> Tensor:
-        """1 where a latent's field holds anything that may change."""
+        """True where a latent's field holds anything that may change, (1, 1, H, W)."""
         plain = torch.from_numpy(free.astype(np.float32))[None, None].to(self.device)
-        return nn.functional.max_pool2d(plain, self.autoencoder.factor)
+        return nn.functional.max_pool2d(plain, self.autoencoder.factor) > 0
 
     def _latent_shape(self) -> tuple[int, ...]:
         return self.autoencoder.latent_shape((self.family.rows, self.family.columns))
