@@ -55,6 +55,7 @@ def sheet_of(
             text=text,
             scale=scale,
             card=_DRAFT,
+            device=str(next(denoiser.parameters()).device),  # where it is fitted
         )
         rows = [_row(generator.of(one.name), recipe, collection) for one in collection.families]
         denoiser.train(was_training).requires_grad_(True)
