@@ -148,14 +148,19 @@ def _of_family(figures: Mapping[str, Any], name: str) -> dict[str, Any]:
         "ssim": ways[OURS]["ssim"]["mean"] if ways else None,
         "frechet": like.get("at_same_size"),
         "frechet_floor": like.get("floor"),
-        "found": arms[0]["found"] if arms else {},
-        "judge": obeyed.get(REAL, {}),
+        "found": _known(arms[0]["found"] if arms else {}),
+        "judge": _known(obeyed.get(REAL, {})),
         "copies": copies.get("found"),
         "generated": copies.get("generated"),
         "loss_attack_auc": attack.get("auc"),
         "loss_attack_true_rate": attack.get("true_rate"),
         "seconds": of("speed").get("seconds", {}),
     }
+
+
+def _known(shares: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that there were images for."""
+    return {name: one for name, one in shares.items() if one and one["mean"] is not None}
 
 
 if __name__ == "__main__":

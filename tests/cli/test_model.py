@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +21,7 @@ def test_model_prints_the_card_and_the_digest(invoke: Invoke, stand: Stand) -> N
     model = SimpleNamespace(name="ct", version="1", weights_sha256="ab" * 32, card=card)
     load = stand("isocenter.modelpack.folder", "load", model)
     result = invoke("model", "folder")
-    assert load.calls == [((Path("folder"),), {})]
+    assert load.calls == [(("folder",), {})]
     assert "ab" * 32 in result.stdout
     assert "intended_use" in result.stdout
 
@@ -36,6 +35,14 @@ def test_model_prints_what_its_interval_held(invoke: Invoke, stand: Stand) -> No
     stand("isocenter.modelpack.folder", "load", model)
     wanted = "90 % interval held 87 % of voxels in one measured set of pairs"
     assert wanted in invoke("model").stdout
+
+
+def test_model_prints_what_is_to_be_known_of_a_generator(invoke: Invoke, stand: Stand) -> None:
+    model = SimpleNamespace(
+        name="g", version="1", weights_sha256="", card={}, measured={}, notes=("Not always.",)
+    )
+    stand("isocenter.modelpack.folder", "load", model)
+    assert "Not always." in invoke("model", "brain_t1c").stdout
 
 
 def test_a_program_gets_the_card_and_the_digest(invoke: Invoke, stand: Stand) -> None:

@@ -4,43 +4,44 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from isocenter.cli.answer import Answer
 
-if TYPE_CHECKING:
-    from isocenter.modelpack.ct_enhance.model import CtEnhancer
-
 
 def show_model(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(metavar="[FOLDER]", help="Model folder; the shipped weights without it."),
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A model that is shipped, such as brain_t1c, or a model folder; ct_enhance "
+            "without it.",
+        ),
     ] = None,
 ) -> Answer:
     """Verify a model's weights and print its card."""
     from isocenter.modelpack.folder import load
 
-    enhancer = load(folder)
+    found = load(model)
     return Answer(
-        show=partial(_print, enhancer),
+        show=partial(_print, found),
         result={
-            "name": enhancer.name,
-            "version": enhancer.version,
-            "weights_sha256": enhancer.weights_sha256,
-            "card": enhancer.card,
+            "name": found.name,
+            "version": found.version,
+            "weights_sha256": found.weights_sha256,
+            "card": found.card,
         },
     )
 
 
-def _print(enhancer: CtEnhancer) -> None:
-    typer.echo(f"{enhancer.name} {enhancer.version}")
-    typer.echo(f"weights verified, SHA-256 {enhancer.weights_sha256}")
-    measured = getattr(enhancer, "measured", None)  # not every kind of model has figures
-    if measured is not None:
-        promised = f"{100 * measured.coverage.promised:.0f} % interval"
-        typer.echo(f"{promised} held {measured.coverage.in_words()}")
-    typer.echo(json.dumps(enhancer.card, indent=2, ensure_ascii=False))
+def _print(model: Any) -> None:
+    typer.echo(f"{model.name} {model.version}")
+    typer.echo(f"weights verified, SHA-256 {model.weights_sha256}")
+    coverage = getattr(getattr(model, "measured", None), "coverage", None)  # of CT alone
+    if coverage is not None:
+        typer.echo(f"{100 * coverage.promised:.0f} % interval held {coverage.in_words()}")
+    for note in getattr(model, "notes", ()):
+        typer.echo(note)
+    typer.echo(json.dumps(model.card, indent=2, ensure_ascii=False))

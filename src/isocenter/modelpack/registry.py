@@ -123,6 +123,9 @@ KINDS: dict[str, ModelKind] = {
             "guard": ("CopyGuard",),
         },
         tables=("families",),
+        explaining_tables=("measured",),
+        shipped="generators",
+        families=("brain_t1c", "chest_radiograph", "chest_ct", "brain_labels"),
     ),
     "ImageControl": ModelKind(
         module="isocenter.modelpack.control.model",

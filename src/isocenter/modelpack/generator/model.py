@@ -30,6 +30,7 @@ from isocenter.modelpack.folder import load_folder, save_folder
 from isocenter.modelpack.generator.attention import AttentionOfWords
 from isocenter.modelpack.generator.defaults import OWN_SAMPLER, Defaults
 from isocenter.modelpack.generator.family import Family
+from isocenter.modelpack.generator.measured import MEASURED, obedience_in_words
 from isocenter.modelpack.generator.names import unknown_name
 from isocenter.modelpack.generator.seams import hidden_seam
 from isocenter.modelpack.generator.speech import Accepted, check_speech
@@ -111,6 +112,7 @@ class ImageGenerator:
         speech: Mapping[str, Accepted] | None = None,
         family: str = "",
         defaults: Defaults | None = None,
+        measured: Mapping[str, Any] | None = None,
         weights_sha256: str = "",
         device: str = "cpu",
     ) -> None:
@@ -132,6 +134,7 @@ class ImageGenerator:
         self.name: str = card["name"]
         self.version: str = card["version"]
         self.weights_sha256 = weights_sha256
+        self.measured = measured
         self.defaults = defaults or Defaults()
         self.family = families[0]
         self._steering: tuple[LatentControlNet, Tensor] | None = None
@@ -189,6 +192,18 @@ class ImageGenerator:
         self.autoencoder.to(target)
         self.denoiser.to(target)
         return self
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of images of the chosen family, in words.
+
+        Raises:
+            ModelRefused: the figures of the model's folder are not what a benchmark publishes.
+        """
+        said = obedience_in_words(
+            self.measured, family=self.family.name, weights_sha256=self.weights_sha256
+        )
+        return (said,) if said else ()
 
     @property
     def device(self) -> torch.device:
@@ -469,6 +484,7 @@ class ImageGenerator:
             guard=parts["guard"],
             speech=tables["families"]["speech"],
             defaults=Defaults(**defaults),
+            measured=tables.get(MEASURED),
             card=card,
             weights_sha256=weights_sha256,
             device=device,
