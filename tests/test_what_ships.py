@@ -24,7 +24,8 @@ from isocenter.core.version import __version__
 
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-WEIGHTS = "isocenter/modelpack/shipped/ct_enhance"
+SHIPPED = "isocenter/modelpack/shipped"
+WEIGHTS = f"{SHIPPED}/ct_enhance"
 LOCKS = {
     "registry": REPOSITORY / "constraints-hashed.txt",
     "cpu": REPOSITORY / "constraints-hashed-cpu.txt",
@@ -65,20 +66,24 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         f"{WEIGHTS}/card.json",
         f"{WEIGHTS}/mean/diffusion_pytorch_model.safetensors",
         f"{WEIGHTS}/texture/diffusion_pytorch_model.safetensors",
+        f"{SHIPPED}/generators/denoiser/diffusion_pytorch_model.safetensors",
+        f"{SHIPPED}/generators/families.json",
     ):
         assert needed in names
     assert not [name for name in names if "test" in Path(name).name.lower()]
 
 
+@pytest.mark.parametrize("model", ["ct_enhance", "generators"])
 def test_the_weights_in_the_wheel_are_those_that_their_checksums_list(
-    wheel: Path, tmp_path: Path
+    wheel: Path, tmp_path: Path, model: str
 ) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path)
-    lines = (tmp_path / WEIGHTS / "SHA256SUMS").read_text().splitlines()
+    folder = tmp_path / SHIPPED / model
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     assert len(listed) > 5
     for name, digest in listed.items():
-        assert sha256_of(tmp_path / WEIGHTS / name) == digest
+        assert sha256_of(folder / name) == digest
 
 
 def test_the_wheel_says_what_was_tried_and_no_more(wheel: Path) -> None:
