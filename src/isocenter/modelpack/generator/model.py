@@ -24,7 +24,7 @@ from isocenter.core.seeds import derived_seed
 from isocenter.diffusion.guidance import Guidance, guided
 from isocenter.diffusion.inpainting import keeping_known
 from isocenter.diffusion.process import Process
-from isocenter.diffusion.samplers import Callback, draw_noise, sample, start
+from isocenter.diffusion.samplers import Callback, draw_noise, sample, samplers_for, start
 from isocenter.modelpack.control.model import ImageControl
 from isocenter.modelpack.folder import load_folder, save_folder
 from isocenter.modelpack.generator.attention import AttentionOfWords
@@ -621,6 +621,12 @@ class ImageGenerator:
             raise SettingRefused(f"steps must be whole and within 1..{MOST_STEPS}, got {steps!r}")
         if not 0 <= guidance <= MOST_GUIDANCE:
             raise SettingRefused(f"guidance is from 0 to {MOST_GUIDANCE:g}, got {guidance!r}")
+        known = samplers_for(self.process)
+        if sampler not in (OWN_SAMPLER, *known):
+            raise SettingRefused(
+                f"sampler is {OWN_SAMPLER} (the model's own) or one of {', '.join(known)} for this "
+                f"model, got {sampler!r}"
+            )
         if sampler == OWN_SAMPLER:
             sampler = "flow" if self.process.is_flow else "ddim"
         return _Drawing(steps=steps, guidance=guidance, sampler=sampler)
