@@ -21,6 +21,7 @@ from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.seams import hidden_seam
 from isocenter.modelpack.generator.wish import Generated, Wish
 from isocenter.modelpack.stable_diffusion.adapter import (
+    GUARDED,
     Adapter,
     check_base,
     is_adapter,
@@ -57,6 +58,10 @@ NO_GUARD = (
     "What this model was trained on is not known here, so nobody has looked whether an image is a "
     "copy of a training image."
 )
+GUARDED_ADAPTER = (
+    "No image is a copy of one that the LoRA was fitted to, as its guard tells copies. What the "
+    "model below it was trained on is not known here, and nobody has looked for copies of that."
+)
 COLOR = (
     "The model drew in color: its channels lie {levels:.0f} of 255 levels apart on average. The "
     "values are the brightness of the picture."
@@ -85,11 +90,11 @@ class StableDiffusionGenerator:
         weights_sha256: digest over everything that decides a pixel, adapter and scale included.
         card: licence, limits and what it is not for.
         defaults: what it takes where a setting is left out.
+        guard: against copies of what its adapter was fitted to, None where there is none.
         notes: what everybody should know of its images.
     """
 
     defaults = Defaults(steps=STEPS, guidance=GUIDANCE)
-    notes: tuple[str, ...] = (NO_GUARD,)
 
     def __init__(
         self,
@@ -101,6 +106,8 @@ class StableDiffusionGenerator:
     ) -> None:
         self.parts = parts
         self.gray = _scale_of(adapter)
+        self.guard = None if adapter is None else adapter.guard
+        self.notes: tuple[str, ...] = (NO_GUARD if self.guard is None else GUARDED_ADAPTER,)
         self.family = _family(parts, adapter)
         _check_size(self.family, parts)
         self.card: dict[str, Any] = card_of(base, adapter)
@@ -195,8 +202,19 @@ class StableDiffusionGenerator:
         return self._drawn(wishes, seeds, course, 1 if attention else batch_size, attention)
 
     def is_copy(self, values: NDArray) -> bool:
-        """Always False: its training images are not at hand; :attr:`notes` says so."""
-        return False
+        """Whether an image is one of those that the adapter was fitted to, by its copy guard.
+
+        Without a guard always False. Training images of the model below are never at hand;
+        :attr:`notes` says so.
+
+        Args:
+            values: (row, column) in the family's unit, of any size.
+        """
+        if self.guard is None:
+            return False
+        side = self.guard.embedding.config["side"]
+        square = self.gray.scaled(self.gray.on_square(values, side))
+        return bool(self.guard.judge(square[None], GUARDED).is_copy[0])
 
     def edit(
         self,

@@ -11,10 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from torch.nn import functional
 
 from isocenter.core.errors import InputRefused, UnreadableInput
 from isocenter.core.image_folders import IMAGES, LABELS, place_of, table_rows
@@ -95,22 +93,6 @@ def gather(recipe: LoraRecipe, data: Path, *, say: Say) -> Collection:
         )
     examples = list(_of_series(recipe, data, say))
     return _shared_out(recipe, examples, _windowed(recipe, "HU"), "CT", say)
-
-
-def fitted(values: NDArray, size: int, scale: GrayScale) -> NDArray:
-    """An image on a square of ``size`` rows and columns: filled up with black, then resized."""
-    rows, columns = values.shape
-    side = max(rows, columns)
-    if (rows, columns) == (size, size):
-        return values
-    top, left = (side - rows) // 2, (side - columns) // 2
-    square = np.full((side, side), scale.low, np.float32)
-    square[top : top + rows, left : left + columns] = np.clip(values, scale.low, scale.high)
-    tensor = torch.from_numpy(square)[None, None]
-    resized = functional.interpolate(
-        tensor, (size, size), mode="bilinear", antialias=True, align_corners=False
-    )
-    return resized[0, 0].numpy()
 
 
 def read_picture(path: Path, *, windowed: bool) -> NDArray:
