@@ -21,7 +21,7 @@ from isocenter.core.seeds import derived_seed
 from isocenter.datasets.image_sets.image_set import Box, ImageLabels, ImageSet
 from isocenter.datasets.image_sets.packed_images import read_table
 from isocenter.datasets.splits import CALIBRATION, TEST, TRAIN, VALIDATION
-from isocenter.dicom.reading.plane_image import read_plane_image
+from isocenter.dicom.reading.single_image import read_single_image
 
 LEAST_PATIENTS = 10
 LEAST_PATIENTS_TRANSFER = 4
@@ -282,10 +282,19 @@ def _image(path: Path, place: int) -> tuple[str, NDArray]:
         return "pictures", _picture(path, what)
     if ending not in _DICOM:
         raise InputRefused(f"{what} is no .png, .jpg or .dcm file; others are not read")
-    image = read_plane_image(path, what=what)
-    if image.modality == "CT":
-        return "CT", np.rint(image.values.clip(*_CT_RANGE_HU)).astype(np.int16)
-    return image.modality or "DICOM of no modality", _as_gray(image.values)
+    image = read_single_image(path, what=what)
+    if image.is_synthetic:
+        raise InputRefused(
+            f"{what} says that a model made or altered it; train on what a scanner measured"
+        )
+    if image.modality != "CT":
+        return image.modality or "DICOM of no modality", _as_gray(image.values())
+    if image.unit != "HU" or image.inverted:
+        raise InputRefused(
+            f"{what} is of CT and does not say how its values become HU (Rescale Intercept); "
+            "export it again, or give pictures"
+        )
+    return "CT", np.rint(image.values().clip(*_CT_RANGE_HU)).astype(np.int16)
 
 
 def _picture(path: Path, what: str) -> NDArray:
