@@ -171,10 +171,10 @@ def test_interpolation_ends_at_both_images(sd2: StableDiffusionGenerator) -> Non
 
 
 def test_words_have_maps_that_sum_to_one(sd2: StableDiffusionGenerator) -> None:
-    wish = Wish(text="the left lung")
+    wish = Wish(text="the left lung left")
     (watched,) = sd2.generate([wish], [1], steps=2, attention=True)
     (plain,) = sd2.generate([wish], [1], steps=2)
-    assert list(watched.words) == ["the", "left", "lung"]
+    assert list(watched.words) == ["the", "left", "lung", "left (2)"]
     assert all(one.shape == (32, 32) for one in watched.words.values())
     assert all(one.sum() == pytest.approx(1, abs=1e-4) for one in watched.words.values())
     assert np.allclose(watched.values, plain.values, atol=0.05)

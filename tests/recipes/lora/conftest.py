@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.dicom.conftest import write_classic_ct
+from tests.modelpack.stable_diffusion.conftest import tiny
 
-TESTS = Path(__file__).parents[2]
-
-
-def _load(path: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-_stable = _load(
-    TESTS / "modelpack" / "stable_diffusion" / "conftest.py", "isocenter_tests_stable_conftest"
-)
-tiny = _stable.tiny
-_dicom = _load(TESTS / "dicom" / "conftest.py", "isocenter_tests_dicom_for_lora")
-write_classic_ct = _dicom.write_classic_ct
+__all__ = ["many_pictures", "pictures", "tiny", "write_classic_ct"]
 
 
 @pytest.fixture(scope="session")

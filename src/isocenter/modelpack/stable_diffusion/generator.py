@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused, ModelRefused, SettingRefused
+from isocenter.modelpack.generator.attention import word_maps
 from isocenter.modelpack.generator.defaults import Defaults
 from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.seams import hidden_seam
@@ -28,7 +29,7 @@ from isocenter.modelpack.stable_diffusion.adapter import (
     open_adapter,
     put_on,
 )
-from isocenter.modelpack.stable_diffusion.attention import watched, word_maps
+from isocenter.modelpack.stable_diffusion.attention import watched, words_of
 from isocenter.modelpack.stable_diffusion.card import card_of
 from isocenter.modelpack.stable_diffusion.folder import INDEX, StableFolder, open_folder
 from isocenter.modelpack.stable_diffusion.gray import (
@@ -66,17 +67,6 @@ COLOR = (
     "The model drew in color: its channels lie {levels:.0f} of 255 levels apart on average. The "
     "values are the brightness of the picture."
 )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class StableImage(Generated):
-    """One image, and what should be known of it.
-
-    Attributes:
-        notes: in words.
-    """
-
-    notes: tuple[str, ...] = ()
 
 
 class StableDiffusionGenerator:
@@ -174,7 +164,7 @@ class StableDiffusionGenerator:
         sampler: str = OWN,
         batch_size: int = 1,
         attention: bool = False,
-    ) -> Iterator[StableImage]:
+    ) -> Iterator[Generated]:
         """Draw one image for each wish and seed, in order.
 
         Args:
@@ -227,7 +217,7 @@ class StableDiffusionGenerator:
         steps: int | None = None,
         guidance: float | None = None,
         sampler: str = OWN,
-    ) -> StableImage:
+    ) -> Generated:
         """Draw an image anew from what it shows, the whole or a part of it.
 
         Args:
@@ -306,7 +296,7 @@ class StableDiffusionGenerator:
         course: Course,
         size: int,
         attention: bool,
-    ) -> Iterator[StableImage]:
+    ) -> Iterator[Generated]:
         rows, columns = self.family.rows, self.family.columns
         for begin in range(0, len(wishes), size):
             group, own = wishes[begin : begin + size], seeds[begin : begin + size]
@@ -318,17 +308,18 @@ class StableDiffusionGenerator:
             for place, (wish, seed) in enumerate(zip(group, own, strict=True)):
                 picture = decode(self.parts, latent[place : place + 1])[0]
                 image = self._image(picture, wish, seed)
-                if gathered is not None:
-                    words = word_maps(self.parts, wish.text, gathered, image.values.shape)
+                if gathered is not None and gathered.total is not None:
+                    said = words_of(self.parts, wish.text)
+                    words = word_maps(gathered.total, said, image.values.shape)
                     image = replace(image, words=words)
                 yield image
 
-    def _image(self, picture: Tensor, wish: Wish, seed: int) -> StableImage:
+    def _image(self, picture: Tensor, wish: Wish, seed: int) -> Generated:
         """The image of (3, row, column)."""
         difference = color_difference(picture)
         notes = [COLOR.format(levels=255 * difference)] if difference > MOST_DIFFERENCE else []
         values = self.gray.to_values(picture)
-        return StableImage(values=values, wish=wish, seed=seed, notes=tuple(notes))
+        return Generated(values=values, wish=wish, seed=seed, notes=tuple(notes))
 
     def _put_in(
         self, made: NDArray, values: NDArray, again: NDArray, change: NDArray

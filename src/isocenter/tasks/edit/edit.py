@@ -340,6 +340,7 @@ class _Run:
             *getattr(self.generator, "notes", ()),
             *self.first.notes,
             *(self.second.notes if self.second else ()),
+            *(note for each in told for note in each["notes"]),
         ]
         write_record(
             folder,
@@ -414,6 +415,7 @@ class _Run:
             "seed": made.image.seed,
             "wish": made.image.wish.described(),
             "values_clipped": num_clipped,
+            "notes": list(made.image.notes),
             **made.more,
         }
 

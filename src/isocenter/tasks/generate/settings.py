@@ -15,18 +15,16 @@ MOST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateSettings(Settings):
-    """How images are drawn and written.
+class DrawSettings(Settings):
+    """What every task that draws can be told.
 
     Attributes:
-        seed, steps, guidance, sampler: see their help; they decide the pixels.
-        format: of the files.
+        seed, steps, guidance: see their help; they decide the pixels.
         written_as: class of DICOM objects.
-        attention: whether maps of the words are written.
     """
 
     seed: int = setting(
-        0, help="Same seed, same images; 0 by default.", at_least=0, at_most=MOST_SEED
+        0, help="Same seed, same pixels; 0 by default.", at_least=0, at_most=MOST_SEED
     )
     steps: int | None = setting(
         None,
@@ -36,14 +34,10 @@ class GenerateSettings(Settings):
     )
     guidance: float | None = setting(
         None,
-        help="How strictly an image keeps to what was asked: 0 ignores it, 1 as learned, more "
+        help="How strictly what is drawn keeps to what was asked: 0 ignores it, 1 as learned, more "
         "exaggerates it. The model's own by default.",
         at_least=0,
         at_most=20,
-    )
-    sampler: str = setting(OWN_SAMPLER, help="How a step is taken; the model names those it has.")
-    format: str = setting(
-        "dicom", help="Of the files: dicom, png or nifti.", choices=FORMATS, metavar="FORMAT"
     )
     written_as: str = setting(
         CAPTURE,
@@ -51,12 +45,28 @@ class GenerateSettings(Settings):
         "own, where all that it demands is known).",
         choices=(CAPTURE, OF_MODALITY),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateSettings(DrawSettings):
+    """How images are drawn and written.
+
+    Attributes:
+        sampler: see its help; it decides the pixels.
+        format: of the files.
+        attention: whether maps of the words are written.
+    """
+
+    sampler: str = setting(OWN_SAMPLER, help="How a step is taken; the model names those it has.")
+    format: str = setting(
+        "dicom", help="Of the files: dicom, png or nifti.", choices=FORMATS, metavar="FORMAT"
+    )
     attention: bool = setting(
         False, help="Write maps of where in the image each word of the text acted."
     )
 
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=DrawSettings)
 
 
 def completed(settings: S, defaults: Defaults) -> S:
