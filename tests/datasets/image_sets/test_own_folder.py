@@ -120,7 +120,7 @@ def test_an_image_without_patient_is_refused(own_folder: Write) -> None:
 def test_missing_and_damaged_images_are_refused(own_folder: Write) -> None:
     folder = own_folder(rows(20))
     (folder / "images" / "3.png").write_bytes(b"\x89PNG no")
-    with pytest.raises(UnreadableInput, match="row 4 is damaged"):
+    with pytest.raises(UnreadableInput, match="row 4 is missing, damaged or no PNG"):
         read_own_folder(folder)
     (folder / "images" / "3.png").unlink()
     with pytest.raises(UnreadableInput, match=r"row 4 of labels\.csv name files that are not"):
