@@ -55,34 +55,58 @@ def measure(study: Study) -> dict[str, Any]:
 def markdown(figures: Mapping[str, Any]) -> str:
     """Copies of all families, then attacks."""
     families = figures["families"]
-    copies = [
-        (
-            name,
-            f"{one['found']} of {one['generated']}",
-            f"{100 * one['high']:.1f} %",
-            f"{100 * one['planted_caught']:.0f} % of {one['planted']}",
-            ""
-            if one["held_out_blocked"] is None
-            else f"{100 * one['held_out_blocked']:.1f} % of {one['held_out']}",
-            f"{number(one['largest'], '{:.3f}')} of {number(one['threshold'], '{:.3f}')}",
-        )
-        for name, family in families.items()
-        for one in [family["copies"]]
-        if "found" in one
-    ]
     left_out = [
         f"{name}: {one['left_out']}."
         for name, family in families.items()
         for one in (family["copies"], *family["attacks"].values())
         if one.get("left_out")
     ]
-    attacks = []
+    return "\n".join(
+        [
+            "Copies of training images among generated ones. *At most* is the upper 95 % limit of "
+            "their share; what is planted are altered training images, which should be caught, and "
+            "held-out real images, which should not:\n",
+            _table_of_copies(families),
+            "\nMembership attacks (0.5 is chance; true finds where 1 % of the others raise false "
+            "alarm):\n",
+            _table_of_attacks(families),
+            *(["", *left_out] if left_out else []),
+        ]
+    )
+
+
+def _table_of_copies(families: Mapping[str, Any]) -> str:
+    rows = []
+    for name, family in families.items():
+        one = family["copies"]
+        if "found" not in one:
+            continue
+        blocked = one["held_out_blocked"]
+        rows.append(
+            (
+                name,
+                f"{one['found']} of {one['generated']}",
+                f"{100 * one['high']:.1f} %",
+                f"{100 * one['planted_caught']:.0f} % of {one['planted']}",
+                "" if blocked is None else f"{100 * blocked:.1f} % of {one['held_out']}",
+                f"{number(one['largest'], '{:.3f}')} of {number(one['threshold'], '{:.3f}')}",
+            )
+        )
+    heads = (
+        "family", "copies", "at most", "planted copies caught", "held-out real blocked",
+        "most alike, of threshold",
+    )  # fmt: skip
+    return table(heads, rows)
+
+
+def _table_of_attacks(families: Mapping[str, Any]) -> str:
+    rows = []
     for name, family in families.items():
         for attack, one in family["attacks"].items():
             if one.get("left_out"):
                 continue
             of_images, of_patients = one["image"], one.get("patient")
-            attacks.append(
+            rows.append(
                 (
                     name,
                     attack,
@@ -94,26 +118,11 @@ def markdown(figures: Mapping[str, Any]) -> str:
                     f"{100 * of_images['false_rate']:.1f} % false",
                 )
             )
-    return "\n".join(
-        [
-            "Copies of training images among generated ones. *At most* is the upper 95 % limit of "
-            "their share; what is planted are altered training images, which should be caught, and "
-            "held-out real images, which should not:\n",
-            table(
-                ("family", "copies", "at most", "planted copies caught", "held-out real blocked",
-                 "most alike, of threshold"),
-                copies,
-            ),
-            "\nMembership attacks (0.5 is chance; true finds where 1 % of the others raise false "
-            "alarm):\n",
-            table(
-                ("family", "attack", "members / others", "AUC, images", "AUC, patients",
-                 "true finds, images"),
-                attacks,
-            ),
-            *(["", *left_out] if left_out else []),
-        ]
+    heads = (
+        "family", "attack", "members / others", "AUC, images", "AUC, patients",
+        "true finds, images",
     )  # fmt: skip
+    return table(heads, rows)
 
 
 def _area(one: Mapping[str, Any]) -> str:
