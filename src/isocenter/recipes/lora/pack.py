@@ -13,7 +13,7 @@ import torch
 from isocenter.core.files import folder_appearing_whole, write_json, write_text
 from isocenter.core.version import __version__
 from isocenter.evaluation.sets.copies import Calibration
-from isocenter.modelpack.card import checked_card
+from isocenter.modelpack.card import bounds_in_markdown, checked_card
 from isocenter.modelpack.folder import CARD, save_part, write_checksums
 from isocenter.modelpack.stable_diffusion.adapter import FACTS, GUARD, AdapterFacts
 from isocenter.modelpack.stable_diffusion.card import ADAPTED_LIMITS, NOT_FOR, base_card
@@ -121,14 +121,7 @@ def readme(card: dict[str, Any]) -> str:
         f"A LoRA of {base['name']} (digest {base['sha256']}), {card['steps']:,} steps, seed "
         f"{card['seed']}, code at {card['commit']}. Licence {card['licence']}.",
         "",
-        "**Not for:**",
-        "",
-        *(f"- {one}" for one in card["not_for"]),
-        "",
-        "**Known limits:**",
-        "",
-        *(f"- {one}" for one in card["limits"]),
-        "",
+        *bounds_in_markdown(card),
         "## Data",
         "",
         "Split by patient: "
