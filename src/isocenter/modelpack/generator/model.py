@@ -41,6 +41,10 @@ from isocenter.networks.autoencoder import Autoencoder
 from isocenter.networks.copy_guard import CopyGuard
 from isocenter.networks.latent_unet import Conditions, Control, LatentControlNet, LatentUNet
 
+UNGUARDED_CONTROL = (
+    "The guard against copies knows what the generator was trained on, not the images that this "
+    "ControlNet was fitted to."
+)
 MOST_STEPS = 1000
 MOST_GUIDANCE = 20.0
 
@@ -95,6 +99,7 @@ class ImageGenerator:
         name, version, weights_sha256, card: as every model has them.
         defaults: of drawing.
         steered_by: the ControlNet that steers it and the digest of its image; empty for none.
+        notes: what everybody should know of its images, in words.
     """
 
     def __init__(
@@ -136,6 +141,7 @@ class ImageGenerator:
         self.family = families[0]
         self._steering: tuple[LatentControlNet, Tensor] | None = None
         self.steered_by: dict[str, str] = {}
+        self.notes: tuple[str, ...] = ()
         self._check_parts()
         if family:
             self._choose(family)
@@ -156,7 +162,7 @@ class ImageGenerator:
         if family not in self.families:
             raise unknown_name("family", family, self.families, of=self.name)
         if family != self.family.name:
-            self._steering, self.steered_by = None, {}  # that of other images
+            self._steering, self.steered_by, self.notes = None, {}, ()  # that of other images
         self.family = self.families[family]
 
     def with_control(self, control: ImageControl | str | Path, image: NDArray) -> Self:
@@ -177,6 +183,7 @@ class ImageGenerator:
         other.__dict__.update(self.__dict__)
         other._steering = control.control.to(self.device), told
         other.steered_by = control.described(image)
+        other.notes = (UNGUARDED_CONTROL,)
         return other
 
     def to(self, device: str | torch.device) -> Self:
