@@ -16,11 +16,14 @@ from isocenter.datasets.splits import CALIBRATION, TEST, TRAIN, VALIDATION
 from isocenter.evaluation.sets.copies import LEAST_HELD_OUT, Calibration, make_guard
 from isocenter.networks.copy_guard import CopyGuard
 from isocenter.networks.image_embedding import ImageEmbedding
-from isocenter.recipes.copy_guard import GUARD, kept_embedding
 from isocenter.recipes.generate.collection import Collection
 from isocenter.recipes.generate.configuration import GenerateRecipe
+from isocenter.recipes.kept_network import kept_network
 from isocenter.training.judges.copy_embedding import train_copy_embedding
 from isocenter.training.judges.fitting import resized
+
+GUARD = "guard"
+_EMBEDDING = "embedding.pt"
 
 
 def fit_guard(
@@ -52,7 +55,7 @@ def fit_guard(
             return known
         return _fitted(recipe, collection, say)
 
-    embedding = kept_embedding(output, fitted)
+    embedding = kept_network(output / GUARD / _EMBEDDING, ImageEmbedding, fitted)
     guards, calibrations = [], {}
     for name, images in collection.sets.items():
         say(f"guard of {name}")

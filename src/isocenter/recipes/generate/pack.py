@@ -19,7 +19,6 @@ from isocenter.modelpack.text.bilingual import BilingualEncoder
 from isocenter.networks.autoencoder import Autoencoder
 from isocenter.networks.copy_guard import CopyGuard
 from isocenter.networks.latent_unet import LatentUNet
-from isocenter.recipes.copy_guard import described
 from isocenter.recipes.generate import card as generator_card
 from isocenter.recipes.generate.beginning import Beginning
 from isocenter.recipes.generate.collection import Collection
@@ -71,7 +70,7 @@ def pack(
         "commit": commit,
         "torch": torch.__version__,
         "images and patients": collection.counts(),
-        "guard": {name: described(found) for name, found in calibrations.items()},
+        "guard": {name: found.described() for name, found in calibrations.items()},
     }
     if beginning is not None:
         training["start"] = beginning.facts()

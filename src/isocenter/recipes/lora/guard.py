@@ -13,14 +13,16 @@ from isocenter.core.seeds import derived_seed
 from isocenter.datasets.image_sets.own_folder import LEAST_PATIENTS
 from isocenter.datasets.splits import TRAIN, VALIDATION
 from isocenter.evaluation.sets.copies import LEAST_HELD_OUT, Calibration, make_guard
-from isocenter.modelpack.stable_diffusion.adapter import GUARDED
+from isocenter.modelpack.stable_diffusion.adapter import GUARD, GUARDED
 from isocenter.modelpack.stable_diffusion.gray import GrayScale
 from isocenter.networks.copy_guard import CopyGuard
 from isocenter.networks.image_embedding import ImageEmbedding
-from isocenter.recipes.copy_guard import GUARD, kept_embedding
+from isocenter.recipes.kept_network import kept_network
 from isocenter.recipes.lora.collection import Collection, Example
 from isocenter.recipes.lora.configuration import LoraRecipe
 from isocenter.training.judges.copy_embedding import train_copy_embedding
+
+_EMBEDDING = "embedding.pt"
 
 
 def fit_guard(
@@ -54,7 +56,7 @@ def fit_guard(
         )
 
     return make_guard(
-        kept_embedding(output, fitted),
+        kept_network(output / GUARD / _EMBEDDING, ImageEmbedding, fitted),
         images,
         _small(held_out, collection.scale, side),
         group=GUARDED,

@@ -19,7 +19,6 @@ from isocenter.modelpack.stable_diffusion.adapter import FACTS, GUARD, AdapterFa
 from isocenter.modelpack.stable_diffusion.card import ADAPTED_LIMITS, NOT_FOR, base_card
 from isocenter.modelpack.stable_diffusion.folder import StableFolder
 from isocenter.networks.copy_guard import CopyGuard
-from isocenter.recipes.copy_guard import described
 from isocenter.recipes.lora.collection import Collection
 from isocenter.recipes.lora.configuration import LoraRecipe
 from isocenter.recipes.lora.stages import EncodedParts
@@ -97,7 +96,7 @@ def card_of(
             "data_sha256": images.sha256,
             "patients": collection.num_patients(),
             "images": {part: len(some) for part, some in images.parts.items()},
-            "guard": None if calibration is None else described(calibration),
+            "guard": None if calibration is None else calibration.described(),
             "seed": recipe.seed,
             "steps": steps,
             "commit": commit,
