@@ -28,7 +28,7 @@ from isocenter.diffusion.samplers import Callback, draw_noise, sample, samplers_
 from isocenter.modelpack.control.model import ImageControl
 from isocenter.modelpack.folder import load_folder, save_folder
 from isocenter.modelpack.generator.attention import AttentionOfWords
-from isocenter.modelpack.generator.defaults import OWN_SAMPLER, Defaults
+from isocenter.modelpack.generator.defaults import MOST_GUIDANCE, MOST_STEPS, OWN_SAMPLER, Defaults
 from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.names import unknown_name
 from isocenter.modelpack.generator.seams import hidden_seam
@@ -45,8 +45,6 @@ UNGUARDED_CONTROL = (
     "The guard against copies knows what the generator was trained on, not the images that this "
     "ControlNet was fitted to."
 )
-MOST_STEPS = 1000
-MOST_GUIDANCE = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)

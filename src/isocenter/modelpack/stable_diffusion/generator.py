@@ -17,7 +17,7 @@ from torch import Tensor
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused, ModelRefused, SettingRefused
 from isocenter.modelpack.generator.attention import word_maps
-from isocenter.modelpack.generator.defaults import Defaults
+from isocenter.modelpack.generator.defaults import OWN_SAMPLER, Defaults
 from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.seams import hidden_seam
 from isocenter.modelpack.generator.wish import Generated, Wish
@@ -39,7 +39,6 @@ from isocenter.modelpack.stable_diffusion.gray import (
 )
 from isocenter.modelpack.stable_diffusion.parts import StableParts, load_parts
 from isocenter.modelpack.stable_diffusion.sampling import (
-    OWN,
     Course,
     Kept,
     decode,
@@ -161,7 +160,7 @@ class StableDiffusionGenerator:
         *,
         steps: int | None = None,
         guidance: float | None = None,
-        sampler: str = OWN,
+        sampler: str = OWN_SAMPLER,
         batch_size: int = 1,
         attention: bool = False,
     ) -> Iterator[Generated]:
@@ -216,7 +215,7 @@ class StableDiffusionGenerator:
         mask: NDArray | None = None,
         steps: int | None = None,
         guidance: float | None = None,
-        sampler: str = OWN,
+        sampler: str = OWN_SAMPLER,
     ) -> Generated:
         """Draw an image anew from what it shows, the whole or a part of it.
 

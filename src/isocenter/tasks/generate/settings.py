@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from isocenter.modelpack.generator.defaults import OWN_SAMPLER, Defaults
+from isocenter.modelpack.generator.defaults import MOST_GUIDANCE, MOST_STEPS, OWN_SAMPLER, Defaults
 from isocenter.tasks.settings import Settings, setting
 
 FORMATS = ("dicom", "png", "nifti")
@@ -30,14 +30,14 @@ class DrawSettings(Settings):
         None,
         help="Steps from noise to image; more are slower. The model's own number by default.",
         at_least=1,
-        at_most=1000,
+        at_most=MOST_STEPS,
     )
     guidance: float | None = setting(
         None,
         help="How strictly what is drawn keeps to what was asked: 0 ignores it, 1 as learned, more "
         "exaggerates it. The model's own by default.",
         at_least=0,
-        at_most=20,
+        at_most=MOST_GUIDANCE,
     )
     written_as: str = setting(
         CAPTURE,
