@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -17,7 +16,7 @@ DEEP = ("I", "I;16", "I;16B", "I;16L")
 
 
 def open_picture(
-    path: Path, *, what: str = "the picture", formats: Sequence[str] = ("PNG", "JPEG")
+    path: Path, *, what: str = "the picture", formats: tuple[str, ...] = ("PNG", "JPEG")
 ) -> Image.Image:
     """A picture with all its pixels in memory; its first one where a file holds several.
 
