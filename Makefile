@@ -15,7 +15,7 @@ INSTALL = UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$($(BIN)/pip conf
 LOCK = $(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11 --python-platform x86_64-manylinux_2_28 -c constraints.txt
 
-.PHONY: setup demo check format types docs notebooks test bench bench-generate constraints lock wheel sbom clean
+.PHONY: setup demo check format types docs notebooks test bench bench-generate bench-text constraints lock wheel sbom clean
 .DEFAULT_GOAL := check
 
 setup: $(READY)
@@ -72,6 +72,10 @@ bench: $(READY)
 # Every figure of the generators; MODEL is a folder of `isocenter train generators`.
 bench-generate: $(READY)
 	$(BIN)/python -m benchmarks.generate --data "$(DATA)" --model "$(MODEL)" --output runs/bench_generate $(ARGS)
+
+# The table of docs/text.md; ENCODER is the folder of a text encoder, such as `text` in a MODEL.
+bench-text: $(READY)
+	$(BIN)/python -m benchmarks.text_encoder --encoder "$(or $(ENCODER),$(MODEL)/text)" $(ARGS)
 
 # The versions that were tried together, without addresses or local builds.
 constraints: $(READY)

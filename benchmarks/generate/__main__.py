@@ -115,7 +115,7 @@ def _effort(arguments: argparse.Namespace) -> Effort:
     usual = Effort()
     steps = {
         name: max(1, round(arguments.fit * getattr(usual, name)))
-        for name in ("feature_steps", "classifier_steps", "box_steps", "copy_steps")
+        for name in ("feature_steps", "classifier_steps", "box_steps")
     }
     return replace(
         usual,

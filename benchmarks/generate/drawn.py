@@ -18,6 +18,7 @@ from benchmarks.generate.study import Study, in_network
 from benchmarks.generate.wishes import like_test_images
 from isocenter.core.files import appearing_whole
 from isocenter.core.seeds import derived_seed
+from isocenter.modelpack.generator.defaults import OWN_SAMPLER
 from isocenter.modelpack.generator.wish import Wish
 
 FOLDER = "drawn"
@@ -30,7 +31,7 @@ class Setting:
 
     steps: int
     guidance: float
-    sampler: str = "flow"
+    sampler: str = OWN_SAMPLER
 
 
 def default_setting(study: Study) -> Setting:

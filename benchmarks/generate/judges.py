@@ -12,23 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.generate.study import Study, category_of, patients_of, small, where
+from benchmarks.generate.study import Study, category_of, small, where
 from isocenter.datasets.image_sets.image_set import ImageSet
 from isocenter.datasets.splits import TRAIN
 from isocenter.evaluation.sets.features import NetworkFeatures, features_of_file, save_features
 from isocenter.modelpack.generator.family import Family
 from isocenter.networks.copy_guard import embedded
 from isocenter.networks.image_classifier import ImageClassifier
-from isocenter.networks.image_embedding import ImageEmbedding
 from isocenter.training.checkpoint import load_state, save_state
 from isocenter.training.judges.box_finder import BoxFinder, BoxFinderSettings, train_box_finder
 from isocenter.training.judges.classifier import ClassifierSettings, train_classifier
-from isocenter.training.judges.copy_embedding import CopyEmbeddingSettings, train_copy_embedding
 from isocenter.training.judges.features import UNKNOWN, FeatureSettings, train_feature_network
 from isocenter.training.judges.fitting import FitSettings, resized
 
 FOLDER = "judges"
-COPY_SIDE = 96
 _FITTED_WITH = 3  # raise it when a judge is fitted in another way
 
 
@@ -126,27 +123,6 @@ def box_finder(study: Study, family: Family) -> BoxFinder:
     path = _path(study, f"{family.name}-box", family.name, steps=study.effort.box_steps)
     network = _kept(path, fitted, lambda: BoxFinder(settings))
     assert isinstance(network, BoxFinder)
-    return network
-
-
-def copy_embedding(study: Study, family: Family, training: ImageSet) -> ImageEmbedding:
-    """What finds copies of a family's training images."""
-
-    def fitted() -> nn.Module:
-        study.say(f"fitting the embedding that finds copies of {family.name}")
-        return train_copy_embedding(
-            small(training, COPY_SIDE),
-            patients_of(training),
-            settings=CopyEmbeddingSettings(
-                fit=FitSettings(steps=study.effort.copy_steps, batch_size=48)
-            ),
-            seed=study.seed,
-            say=study.say,
-        )
-
-    path = _path(study, f"{family.name}-copies", family.name, steps=study.effort.copy_steps)
-    network = _kept(path, fitted, ImageEmbedding)
-    assert isinstance(network, ImageEmbedding)
     return network
 
 

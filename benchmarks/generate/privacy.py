@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.generate import judges
 from benchmarks.generate.drawn import drawn_by_default
 from benchmarks.generate.study import Study, patients_of, small
 from benchmarks.generate.tables import number, spread, table
@@ -24,7 +23,6 @@ from isocenter.core.spread import spread_evenly
 from isocenter.datasets.image_sets.image_set import ImageSet, combined
 from isocenter.datasets.splits import CALIBRATION, TEST, TRAIN
 from isocenter.diffusion.process import VELOCITY
-from isocenter.evaluation.sets.copies import LEAST_HELD_OUT, make_guard
 from isocenter.evaluation.sets.membership import (
     diffusion_loss_scores,
     exact_limits,
@@ -36,8 +34,8 @@ from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.model import ImageGenerator
 from isocenter.modelpack.generator.wish import Wish
 from isocenter.networks.latent_unet import Conditions
+from isocenter.recipes.generate.guard import held_out_parts
 from isocenter.training.judges.alteration import AlterationSettings, altered, drawn_alteration
-from isocenter.training.judges.fitting import resized
 
 LEAST_PATIENTS = 10
 _AT_ONCE = 8
@@ -57,32 +55,58 @@ def measure(study: Study) -> dict[str, Any]:
 def markdown(figures: Mapping[str, Any]) -> str:
     """Copies of all families, then attacks."""
     families = figures["families"]
-    copies = [
-        (
-            name,
-            f"{one['found']} of {one['generated']}",
-            f"{100 * one['high']:.1f} %",
-            f"{100 * one['planted_caught']:.0f} % of {one['planted']}",
-            f"{100 * one['held_out_blocked']:.1f} % of {one['held_out']}",
-            f"{number(one['largest'], '{:.3f}')} of {number(one['threshold'], '{:.3f}')}",
-        )
-        for name, family in families.items()
-        for one in [family["copies"]]
-        if "found" in one
-    ]
     left_out = [
         f"{name}: {one['left_out']}."
         for name, family in families.items()
         for one in (family["copies"], *family["attacks"].values())
         if one.get("left_out")
     ]
-    attacks = []
+    return "\n".join(
+        [
+            "Copies of training images among generated ones. *At most* is the upper 95 % limit of "
+            "their share; what is planted are altered training images, which should be caught, and "
+            "held-out real images, which should not:\n",
+            _table_of_copies(families),
+            "\nMembership attacks (0.5 is chance; true finds where 1 % of the others raise false "
+            "alarm):\n",
+            _table_of_attacks(families),
+            *(["", *left_out] if left_out else []),
+        ]
+    )
+
+
+def _table_of_copies(families: Mapping[str, Any]) -> str:
+    rows = []
+    for name, family in families.items():
+        one = family["copies"]
+        if "found" not in one:
+            continue
+        blocked = one["held_out_blocked"]
+        rows.append(
+            (
+                name,
+                f"{one['found']} of {one['generated']}",
+                f"{100 * one['high']:.1f} %",
+                f"{100 * one['planted_caught']:.0f} % of {one['planted']}",
+                "" if blocked is None else f"{100 * blocked:.1f} % of {one['held_out']}",
+                f"{number(one['largest'], '{:.3f}')} of {number(one['threshold'], '{:.3f}')}",
+            )
+        )
+    heads = (
+        "family", "copies", "at most", "planted copies caught", "held-out real blocked",
+        "most alike, of threshold",
+    )  # fmt: skip
+    return table(heads, rows)
+
+
+def _table_of_attacks(families: Mapping[str, Any]) -> str:
+    rows = []
     for name, family in families.items():
         for attack, one in family["attacks"].items():
             if one.get("left_out"):
                 continue
             of_images, of_patients = one["image"], one.get("patient")
-            attacks.append(
+            rows.append(
                 (
                     name,
                     attack,
@@ -94,26 +118,11 @@ def markdown(figures: Mapping[str, Any]) -> str:
                     f"{100 * of_images['false_rate']:.1f} % false",
                 )
             )
-    return "\n".join(
-        [
-            "Copies of training images among generated ones. *At most* is the upper 95 % limit of "
-            "their share; what is planted are altered training images, which should be caught, and "
-            "held-out real images, which should not:\n",
-            table(
-                ("family", "copies", "at most", "planted copies caught", "held-out real blocked",
-                 "most alike, of threshold"),
-                copies,
-            ),
-            "\nMembership attacks (0.5 is chance; true finds where 1 % of the others raise false "
-            "alarm):\n",
-            table(
-                ("family", "attack", "members / others", "AUC, images", "AUC, patients",
-                 "true finds, images"),
-                attacks,
-            ),
-            *(["", *left_out] if left_out else []),
-        ]
+    heads = (
+        "family", "attack", "members / others", "AUC, images", "AUC, patients",
+        "true finds, images",
     )  # fmt: skip
+    return table(heads, rows)
 
 
 def _area(one: Mapping[str, Any]) -> str:
@@ -121,45 +130,39 @@ def _area(one: Mapping[str, Any]) -> str:
 
 
 def _copies(study: Study, family: Family) -> dict[str, Any]:
-    """Copies among the images that were drawn by default."""
+    """Copies among the images that were drawn by default, and how well the model's guard tells."""
     study.say(f"copies in {family.name}")
-    training = study.part(family.name, TRAIN)
-    judging = study.part(family.name, CALIBRATION)
-    test = study.part(family.name, TEST)
-    if len(judging) < LEAST_HELD_OUT or len(test) == 0:
-        return {
-            "left_out": f"{len(judging)} calibration and {len(test)} test images are too few to "
-            "tell copies by"
-        }
-    side = judges.COPY_SIDE
-    trained_on = small(training, side)
-    embedding = judges.copy_embedding(study, family, training)
-    name = family.name
-    guard, calibration = make_guard(
-        embedding, trained_on, small(judging, side), group=name, seed=study.seed
-    )
-    images = resized(drawn_by_default(study, family.name).astype(np.float32), side)
-    verdict = guard.judge(images, name)
-    planted = _altered(
-        trained_on[list(spread_evenly(len(trained_on), _MOST_PLANTED))], seed=study.seed
-    )
-    caught, blocked = (guard.judge(one, name).is_copy for one in (planted, small(test, side)))
-    low, high = exact_limits(int(verdict.is_copy.sum()), len(images))
+    guard, name = study.model.guard, family.name
+    if guard is None:
+        return {"left_out": "the model has no guard against copies"}
+    side = guard.embedding.config["side"]
+    verdict = guard.judge(drawn_by_default(study, name).astype(np.float32), name)
+    planted = _altered(small(study.part(name, TRAIN, _MOST_PLANTED), side), seed=study.seed)
+    others = small(_never_seen(study, name), side)
+    found, generated = int(verdict.is_copy.sum()), len(verdict.is_copy)
+    low, high = exact_limits(found, generated)
     return {
-        "found": int(verdict.is_copy.sum()),
-        "generated": len(images),
+        "found": found,
+        "generated": generated,
         "low": low,
         "high": high,
         "largest": float(verdict.similarity.max()),
         "median": float(np.median(verdict.similarity)),
-        "threshold": calibration.threshold,
-        "held_out_median": calibration.held_out_median,
+        "threshold": guard.groups[name]["threshold"],
         "planted": len(planted),
-        "planted_caught": float(caught.mean()),
-        "held_out": len(test),
-        "held_out_blocked": float(blocked.mean()),
-        "training_images": len(training),
+        "planted_caught": float(guard.judge(planted, name).is_copy.mean()),
+        "held_out": len(others),
+        "held_out_blocked": float(guard.judge(others, name).is_copy.mean())
+        if len(others)
+        else None,
+        "training_images": guard.groups[name]["num_images"],
     }
+
+
+def _never_seen(study: Study, name: str) -> ImageSet:
+    """Test images, none where they had to help to set the guard's threshold."""
+    test = study.part(name, TEST)
+    return test.chosen([]) if TEST in held_out_parts(study.sets[name]) else test
 
 
 def _altered(images: NDArray, *, seed: int) -> NDArray:

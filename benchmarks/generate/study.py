@@ -34,7 +34,7 @@ class Effort:
         real: real test images that a set is held against, at most.
         reconstructed: real test images that autoencoders are tried on, at most.
         training: training images of a family that judges see, at most.
-        feature_steps, classifier_steps, box_steps, copy_steps: of the fits of judges.
+        feature_steps, classifier_steps, box_steps: of the fits of judges.
         seeds: of the classifiers that tell what a generated set is worth.
         attacked: images of either kind that membership attacks are tried on, at most.
         halves, resamples: random halves and bootstrap draws for intervals.
@@ -48,7 +48,6 @@ class Effort:
     feature_steps: int = 600
     classifier_steps: int = 300
     box_steps: int = 300
-    copy_steps: int = 400
     seeds: int = 5
     attacked: int = 150
     halves: int = 10

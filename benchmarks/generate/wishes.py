@@ -15,6 +15,7 @@ from isocenter.datasets.sentences.meaning import meaning_of
 from isocenter.datasets.splits import TEST, TRAIN
 from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.wish import Wish
+from isocenter.training.generator.encode import known_categories, known_numbers
 
 ENGLISH, CHINESE = "en", "zh"
 
@@ -26,28 +27,10 @@ def wish_of(family: Family, images: ImageSet, row: int) -> Wish:
     guide = images.guides[row] if images.guides is not None and guided else None
     return Wish(
         categories=known_categories(family, labels),
-        numbers=_known_numbers(family, labels),
+        numbers=known_numbers(family, labels),
         box=labels.box if family.box else None,
         mask=guide if guide is not None and guide.any() else None,
     )
-
-
-def known_categories(family: Family, labels: ImageLabels) -> dict[str, str]:
-    """What is known of an image and can be asked for."""
-    return {
-        name: value
-        for name, value in labels.categories.items()
-        if value in family.categories.get(name, ())
-    }
-
-
-def _known_numbers(family: Family, labels: ImageLabels) -> dict[str, float]:
-    taken = {one.name: one for one in family.numbers}
-    return {
-        name: min(max(value, taken[name].least), taken[name].most)
-        for name, value in labels.numbers.items()
-        if name in taken
-    }
 
 
 def like_test_images(study: Study, name: str, number: int) -> list[Wish]:

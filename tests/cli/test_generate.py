@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import json
-import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.tasks.generator_double import GeneratorDouble
 from typer.testing import Result
 
 from isocenter.cli.generate import AsOption
@@ -25,24 +24,10 @@ GENERATE = ("isocenter.tasks.generate.generate", "generate")
 EDIT = ("isocenter.tasks.edit.edit", "edit")
 
 
-@pytest.fixture(scope="module")
-def double() -> ModuleType:
-    """The module ``generator_double`` of the tests of tasks."""
-    name = "isocenter_tests_generator_double_for_cli"
-    path = Path(__file__).parents[1] / "tasks" / "generator_double.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def model(double: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
+def model(monkeypatch: pytest.MonkeyPatch) -> GeneratorDouble:
     """A model that is loaded whatever name is given."""
-    loaded = double.GeneratorDouble()
+    loaded = GeneratorDouble()
     monkeypatch.setattr(folder, "load", lambda name, device: loaded)
     return loaded
 
@@ -63,7 +48,7 @@ class Recorder:
 def test_options_left_out_mean_what_they_mean_in_python(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, command: str, place: tuple[str, str]
 ) -> None:
-    module = importlib.import_module(place[0])
+    module = import_module(place[0])
     written = inspect.signature(getattr(module, place[1])).parameters
     recorder = Recorder()
     monkeypatch.setattr(module, place[1], recorder)
@@ -79,7 +64,7 @@ def test_options_left_out_mean_what_they_mean_in_python(
 
 def test_generate_passes_every_option_on(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
-    monkeypatch.setattr(importlib.import_module(GENERATE[0]), "generate", recorder)
+    monkeypatch.setattr(import_module(GENERATE[0]), "generate", recorder)
     options = "--class glioma --plane axial --box 0.6,0.4,0.15,0.1 --mask m.png --number 16 "
     options += "--seed 1 --steps 30 --guidance 3 --sampler flow --format png --as modality "
     options += "--attention --model FOLDER --device auto --private --labels l.csv "

@@ -351,7 +351,7 @@ WRONG_CONFIG = [
     ({"time_channels": 4}, "lacks the tensor"),
     ({"limits": [[1.0, 1.0]]}, "limits must be"),
     ({"hidden": 3}, "hidden"),
-    ({"_class_name": "Other"}, "describes a Other, model_index.json names a RestorationUNet"),
+    ({"_class_name": "Other"}, "describes a Other, a RestorationUNet is needed"),
 ]
 
 

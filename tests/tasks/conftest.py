@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,6 +50,21 @@ def load_module() -> Callable[[Path, str], ModuleType]:
 def doubles() -> Any:
     """The module ``model_double``."""
     return _doubles
+
+
+@pytest.fixture(scope="session")
+def double() -> ModuleType:
+    """The module ``generator_double``, of a model that draws."""
+    return import_module("tests.tasks.generator_double")
+
+
+@pytest.fixture(scope="session")
+def dciodvfy_errors() -> Any:
+    """As the tests of the writers have it."""
+    found = _load(
+        HERE.parent / "dicom" / "writing" / "conftest.py", "isocenter_tests_dicom_writing"
+    )
+    return found.dciodvfy_errors.__wrapped__()
 
 
 @dataclass

@@ -87,6 +87,7 @@ class GeneratorDouble:
     Attributes:
         copies: which draws, counted from 0, are called copies.
         asked: seeds, in the order in which they were drawn.
+        remark: of every image; "" for none.
     """
 
     family: Family = HEADS
@@ -97,6 +98,7 @@ class GeneratorDouble:
     defaults: Defaults = field(default_factory=Defaults)
     copies: Callable[[int], bool] = lambda draw: False
     spoiled: bool = False
+    remark: str = ""
     asked: list[int] = field(default_factory=list)
     _judged: int = 0
 
@@ -121,7 +123,8 @@ class GeneratorDouble:
         for wish, seed in zip(wishes, seeds, strict=True):
             self.asked.append(seed)
             words = self._words(wish, seed) if attention else {}
-            yield Generated(values=self._values(wish, seed), wish=wish, seed=seed, words=words)
+            values, notes = self._values(wish, seed), self._notes()
+            yield Generated(values=values, wish=wish, seed=seed, words=words, notes=notes)
 
     def edit(
         self,
@@ -137,7 +140,8 @@ class GeneratorDouble:
         new = (1 - strength) * values + strength * self._values(wish, seed)
         if mask is not None and not self.spoiled:
             new = np.where(mask, new, values)
-        return Generated(values=new.astype(np.float32), wish=wish, seed=seed)
+        values, notes = new.astype(np.float32), self._notes()
+        return Generated(values=values, wish=wish, seed=seed, notes=notes)
 
     def interpolate(
         self, first: NDArray, second: NDArray, fractions: Sequence[float]
@@ -148,6 +152,9 @@ class GeneratorDouble:
     def is_copy(self, values: NDArray, /) -> bool:
         self._judged += 1
         return self.copies(self._judged - 1)
+
+    def _notes(self) -> tuple[str, ...]:
+        return (self.remark,) if self.remark else ()
 
     def _values(self, wish: Wish, seed: int) -> NDArray:
         family = self.family

@@ -40,6 +40,20 @@ def checked_card(card: Mapping[str, Any]) -> dict[str, Any]:
     return dict(card)
 
 
+def bounds_in_markdown(card: Mapping[str, Any]) -> list[str]:
+    """Lines for people: what a model is not for, and its limits."""
+    return [
+        "**Not for:**",
+        "",
+        *(f"- {one}" for one in card["not_for"]),
+        "",
+        "**Known limits:**",
+        "",
+        *(f"- {one}" for one in card["limits"]),
+        "",
+    ]
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 

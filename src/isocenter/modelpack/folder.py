@@ -40,6 +40,7 @@ from isocenter.modelpack.card import checked_card
 from isocenter.modelpack.registry import (
     PARTS,
     ModelKind,
+    PartKind,
     model_kind,
     part_kind,
     shipped_kind,
@@ -318,15 +319,17 @@ def _fitting(what: str) -> Iterator[None]:
         raise ModelRefused(f"{what} does not fit this version of Isocenter: {error}") from error
 
 
-def _load_part(place: Path, role: str, named: object, kind: ModelKind) -> Any:
-    if named is None:
-        raise ModelRefused(f"{INDEX} names no part {role}, and a {kind.name} needs one")
-    part = part_kind(role, named, kind=kind)
-    config = _read_json(place, f"{role}/{part.config_file}")
+def load_part(folder: Path, role: str, part: PartKind) -> Any:
+    """Build one part of a folder whose files were verified.
+
+    Raises:
+        ModelRefused: it is not there, or not what it should be.
+    """
+    config = _read_json(folder, f"{role}/{part.config_file}")
     described = config.get("_class_name", part.name)
     if described != part.name:
         raise ModelRefused(
-            f"{role}/{part.config_file} describes a {described}, {INDEX} names a {part.name}"
+            f"{role}/{part.config_file} describes a {described}, a {part.name} is needed"
         )
     arguments = {name: value for name, value in config.items() if not name.startswith("_")}
     # A network gets no memory for weights until the sizes in its file are known to fit.
@@ -334,8 +337,27 @@ def _load_part(place: Path, role: str, named: object, kind: ModelKind) -> Any:
     with _fitting(f"{role}/{part.config_file}"), where:
         built = part.load()(**arguments)
     if part.has_weights:
-        _fill(built, place / role / WEIGHTS, role)
+        _fill(built, folder / role / WEIGHTS, role)
     return built
+
+
+def save_part(folder: Path, role: str, made: Any) -> PartKind:
+    """Write what :func:`load_part` reads, weights in half precision.
+
+    Raises:
+        ModelRefused: a weight is not finite in half precision.
+    """
+    part = PARTS[type(made).__name__]
+    _write_json(folder / role / part.config_file, {"_class_name": part.name, **made.config})
+    if part.has_weights:
+        _save_weights(made, folder / role / WEIGHTS, role)
+    return part
+
+
+def _load_part(place: Path, role: str, named: object, kind: ModelKind) -> Any:
+    if named is None:
+        raise ModelRefused(f"{INDEX} names no part {role}, and a {kind.name} needs one")
+    return load_part(place, role, part_kind(role, named, kind=kind))
 
 
 def _fill(network: nn.Module, path: Path, role: str) -> None:
@@ -374,12 +396,8 @@ def _write_parts(model: FolderModel, kind: ModelKind, folder: Path) -> None:
     parts = model.parts()
     index: dict[str, Any] = {"_class_name": kind.name, **model.settings()}
     for role in kind.roles:
-        part = PARTS[type(parts[role]).__name__]
+        part = save_part(folder, role, parts[role])
         index[role] = [part.module, part.name]
-        config = {"_class_name": part.name, **parts[role].config}
-        _write_json(folder / role / part.config_file, config)
-        if part.has_weights:
-            _save_weights(parts[role], folder / role / WEIGHTS, role)
     _write_json(folder / INDEX, index)
     for name, table in model.tables().items():
         _write_json(folder / f"{name}.json", table)

@@ -46,7 +46,6 @@ EFFORT = Effort(
     feature_steps=1,
     classifier_steps=2,
     box_steps=2,
-    copy_steps=8,
     seeds=1,
     attacked=12,
     halves=2,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 from tests.datasets.image_sets.conftest import write_table
 
 from isocenter.core.acquisition import CtAcquisition
@@ -119,7 +120,7 @@ def test_an_image_without_patient_is_refused(own_folder: Write) -> None:
 def test_missing_and_damaged_images_are_refused(own_folder: Write) -> None:
     folder = own_folder(rows(20))
     (folder / "images" / "3.png").write_bytes(b"\x89PNG no")
-    with pytest.raises(UnreadableInput, match="row 4 is damaged"):
+    with pytest.raises(UnreadableInput, match="row 4 is missing, damaged or no PNG"):
         read_own_folder(folder)
     (folder / "images" / "3.png").unlink()
     with pytest.raises(UnreadableInput, match=r"row 4 of labels\.csv name files that are not"):
@@ -186,6 +187,31 @@ def test_ct_in_dicom_keeps_its_hounsfield_units(tmp_path: Path) -> None:
     assert (found.low, found.high) == (-1024, 1024)
     assert [int(image.min()) for image in found.stored] == list(range(0, 100, 10))
     assert found.values(0) == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"QualityControlSubject": "NO"}, "row 1 says that a model made or altered it"),
+        ({"RescaleType": None, "RescaleIntercept": None}, "row 1 is of CT and does not say how"),
+    ],
+)
+def test_dicom_that_is_no_measurement_in_hounsfield_units_is_refused(
+    tmp_path: Path, change: dict[str, str | None], words: str
+) -> None:
+    (tmp_path / "images").mkdir()
+    path = tmp_path / "images" / "0.dcm"
+    write_ct(path, 10.0)
+    dataset = dcmread(path)
+    for keyword, value in change.items():
+        if value is None:
+            delattr(dataset, keyword)
+        else:
+            setattr(dataset, keyword, value)
+    dataset.save_as(path)
+    write_table(tmp_path / "labels.csv", [{"file": "0.dcm", "patient": str(k)} for k in range(10)])
+    with pytest.raises(InputRefused, match=words):
+        read_own_folder(tmp_path)
 
 
 def with_files(folder: Path, name: str, level: int, *, size: tuple[int, int] = (16, 24)) -> None:

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from tests.modelpack.stable_diffusion.tiny_pipelines import save_tiny
 
-
-def _load_module() -> ModuleType:
-    path = Path(__file__).parent / "tiny_pipelines.py"
-    spec = importlib.util.spec_from_file_location("isocenter_tests_tiny_pipelines", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tiny_pipelines = _load_module()
 Tiny = Callable[[str], Path]
 
 
@@ -34,7 +19,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     def folder(kind: str) -> Path:
         place = root / kind
         if not place.exists():
-            tiny_pipelines.save_tiny(kind, place)
+            save_tiny(kind, place)
         return place
 
     return folder

@@ -171,10 +171,10 @@ def test_interpolation_ends_at_both_images(sd2: StableDiffusionGenerator) -> Non
 
 
 def test_words_have_maps_that_sum_to_one(sd2: StableDiffusionGenerator) -> None:
-    wish = Wish(text="the left lung")
+    wish = Wish(text="the left lung left")
     (watched,) = sd2.generate([wish], [1], steps=2, attention=True)
     (plain,) = sd2.generate([wish], [1], steps=2)
-    assert list(watched.words) == ["the", "left", "lung"]
+    assert list(watched.words) == ["the", "left", "lung", "left (2)"]
     assert all(one.shape == (32, 32) for one in watched.words.values())
     assert all(one.sum() == pytest.approx(1, abs=1e-4) for one in watched.words.values())
     assert np.allclose(watched.values, plain.values, atol=0.05)
@@ -301,3 +301,13 @@ def test_beyond_the_window_lie_its_ends() -> None:
 def test_color_becomes_its_brightness() -> None:
     red = torch.tensor([1.0, -1.0, -1.0]).view(3, 1, 1)
     assert GrayScale().to_values(red)[0, 0] == pytest.approx(0.299 * 255, abs=1e-3)
+
+
+def test_pictures_are_filled_up_with_black_before_they_are_resized() -> None:
+    gray = GrayScale(unit="HU", center=40, width=400)
+    wide = np.full((16, 32), 40.0, np.float32)
+    made = gray.on_square(wide, 16)
+    assert made.shape == (16, 16)
+    assert np.allclose(made[:3], -160)
+    assert np.allclose(made[6:10], 40)
+    assert np.array_equal(gray.on_square(wide[:, :16], 16), wide[:, :16])

@@ -16,7 +16,7 @@ from tests.modelpack.generator.tiny import tiny_generator
 from isocenter.core.errors import InputRefused, ModelRefused, SettingRefused
 from isocenter.modelpack.control.model import ImageControl, pooled_labels
 from isocenter.modelpack.folder import verify
-from isocenter.modelpack.generator.model import ImageGenerator
+from isocenter.modelpack.generator.model import UNGUARDED_CONTROL, ImageGenerator
 from isocenter.modelpack.generator.wish import Wish
 from isocenter.networks.latent_unet import LatentControlNet
 from isocenter.recipes.control.configuration import ControlRecipe
@@ -130,6 +130,7 @@ def test_images_are_drawn_with_a_control_and_say_so(start: Path, tmp_path: Path)
     assert said["name"] == "new"
     assert len(said["mask_sha256"]) == 64
     assert "mask_sha256" not in made.record.settings["wish"]
+    assert made.notes == (UNGUARDED_CONTROL,)
 
 
 def test_another_image_steers_too(start: Path, data: Path, tmp_path: Path) -> None:
@@ -157,6 +158,7 @@ def new_control(generator: ImageGenerator, *, digest: str = "") -> ImageControl:
 def test_a_new_control_leaves_images_bit_for_bit(start: Path) -> None:
     generator = ImageGenerator.from_pretrained(start, family="heads")
     steered = generator.with_control(new_control(generator), mask_of(4))
+    assert steered.of("chests").notes == generator.notes == ()
     assert np.array_equal(drawn(steered), drawn(generator))
     assert drawn(steered.of("chests")).shape == (32, 48)
 

@@ -9,7 +9,6 @@ import torch
 from isocenter.modelpack.text.bilingual import WEIGHTS, BilingualEncoder
 from isocenter.networks.text_encoder import TextEncoder
 from isocenter.recipes.generate.text_encoder import TextEncoderRecipe, text_encoder, train
-from isocenter.recipes.generate.text_figures import held_out_pairs, text_figures
 from isocenter.training.generator.text import READINGS, vocabulary
 
 TINY = replace(
@@ -59,18 +58,6 @@ def test_a_run_that_was_stopped_gives_the_same_weights(folder: Path, tmp_path: P
 def test_the_same_recipe_gives_the_same_weights(folder: Path, tmp_path: Path) -> None:
     again = train(TINY, tmp_path)
     assert (again / WEIGHTS).read_bytes() == (folder / WEIGHTS).read_bytes()
-
-
-def test_figures_are_shares(folder: Path) -> None:
-    figures = text_figures(BilingualEncoder.from_folder(folder), count=20).described()
-    assert figures.pop("sentences") == 40
-    assert isinstance(figures.pop("worst"), str)
-    assert all(isinstance(share, float) and 0 <= share <= 1 for share in figures.values())
-
-
-def test_pairs_to_judge_by_are_the_same_for_all() -> None:
-    assert held_out_pairs(6, seed=1) == held_out_pairs(6, seed=1)
-    assert held_out_pairs(6, seed=1) != held_out_pairs(6, seed=2)
 
 
 def test_the_encoder_that_ships_is_small() -> None:

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.dicom.conftest import write_classic_ct
+from tests.modelpack.stable_diffusion.conftest import tiny
 
-TESTS = Path(__file__).parents[2]
-
-
-def _load(path: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-_stable = _load(
-    TESTS / "modelpack" / "stable_diffusion" / "conftest.py", "isocenter_tests_stable_conftest"
-)
-tiny = _stable.tiny
-_dicom = _load(TESTS / "dicom" / "conftest.py", "isocenter_tests_dicom_for_lora")
-write_classic_ct = _dicom.write_classic_ct
+__all__ = ["many_pictures", "pictures", "tiny", "write_classic_ct"]
 
 
 @pytest.fixture(scope="session")
@@ -45,4 +26,21 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
             levels = np.random.default_rng(number).integers(0, 256, (32 + number, 40))
             Image.fromarray(levels.astype(np.uint8)).save(folder / "images" / f"{number}.png")
             table.writerow([f"{number}.png", f"a lung {number % 3}", f"patient {number % 4}"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def many_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One picture each of ten patients, and ten each of two more: ``judge 0`` and ``judge 1``."""
+    folder = tmp_path_factory.mktemp("many")
+    (folder / "images").mkdir()
+    owners = [f"patient {k}" for k in range(10)] + [f"judge {k % 2}" for k in range(20)]
+    with (folder / "labels.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["image", "text", "patient"])
+        for number, owner in enumerate(owners):
+            cells = np.random.default_rng(number).integers(0, 256, (4, 5)).astype(np.uint8)
+            picture = Image.fromarray(np.kron(cells, np.ones((8, 8), np.uint8)))
+            picture.save(folder / "images" / f"{number}.png")
+            table.writerow([f"{number}.png", "a lung", owner])
     return folder

@@ -20,9 +20,12 @@ from isocenter.core.errors import InputRefused, ModelRefused, OutputRefused, Set
 from isocenter.core.settings import with_settings
 from isocenter.modelpack.folder import verify, write_checksums
 from isocenter.modelpack.generator.wish import Wish
-from isocenter.modelpack.stable_diffusion.generator import StableDiffusionGenerator
-from isocenter.modelpack.stable_diffusion.gray import GrayScale
-from isocenter.recipes.lora.collection import fitted, gather, read_picture
+from isocenter.modelpack.stable_diffusion.generator import (
+    GUARDED_ADAPTER,
+    NO_GUARD,
+    StableDiffusionGenerator,
+)
+from isocenter.recipes.lora.collection import gather, read_picture
 from isocenter.recipes.lora.configuration import LoraRecipe
 from isocenter.recipes.lora.recipe import recipe_for, train
 
@@ -98,6 +101,50 @@ def test_the_generator_takes_name_scale_and_digest_of_the_lora(tiny: Tiny, adapt
     weak = StableDiffusionGenerator.load(tiny("sd2"), lora=adapter, lora_scale=0.5)
     assert (with_lora.name, with_lora.version) == ("lora-own", "1")
     assert len({one.weights_sha256 for one in (base, with_lora, weak)}) == 3
+
+
+GUARD = {
+    "validation": "judge 0,judge 1",
+    "loop.steps": "1",
+    "guard.channels": "8",
+    "guard.side": "32",
+    "guard.grid": "2",
+    "guard.widths": "16,32",
+    "guard.blocks": "1,1",
+    "guard.fit.steps": "2",
+    "guard.fit.batch_size": "4",
+}
+
+
+def test_copies_of_what_a_lora_was_fitted_to_are_known(
+    tiny: Tiny, many_pictures: Path, tmp_path: Path
+) -> None:
+    folder = train(recipe(tiny("sd2"), **GUARD), many_pictures, tmp_path / "run")
+    card = json.loads((folder / "card.json").read_text())
+    assert card["guard"]["num_held_out"] == 20
+    assert "Of 20 images of patients who were held out" in (folder / "README.md").read_text()
+    generator = StableDiffusionGenerator.load(tiny("sd2"), lora=folder)
+    assert generator.notes == (GUARDED_ADAPTER,)
+    trained, held_out = (
+        read_picture(many_pictures / "images" / f"{number}.png", windowed=False)
+        for number in (3, 12)
+    )
+    assert generator.is_copy(trained)
+    assert not generator.is_copy(held_out)
+    config = json.loads((folder / "guard" / "config.json").read_text())
+    config["groups"] = {"others": config["groups"]["images"]}
+    (folder / "guard" / "config.json").write_text(json.dumps(config))
+    write_checksums(folder)
+    with pytest.raises(ModelRefused, match="knows other images"):
+        StableDiffusionGenerator.load(tiny("sd2"), lora=folder)
+
+
+def test_a_lora_of_few_patients_has_no_guard_and_says_so(tiny: Tiny, adapter: Path) -> None:
+    assert json.loads((adapter / "card.json").read_text())["guard"] is None
+    assert "No guard" in (adapter / "README.md").read_text()
+    generator = StableDiffusionGenerator.load(tiny("sd2"), lora=adapter)
+    assert generator.notes == (NO_GUARD,)
+    assert not generator.is_copy(drawn(tiny("sd2"), adapter))
 
 
 @pytest.mark.parametrize("kind", ["sd1", "xl"])
@@ -281,15 +328,5 @@ def test_pictures_are_read_as_gray(tmp_path: Path) -> None:
     with pytest.raises(InputRefused, match="more than 8 bits"):
         read_picture(tmp_path / "deep.png", windowed=False)
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(InputRefused, match="cannot be read"):
+    with pytest.raises(InputRefused, match="no PNG or JPEG or TIFF file"):
         read_picture(tmp_path / "text.png", windowed=False)
-
-
-def test_pictures_are_filled_up_with_black_before_they_are_resized() -> None:
-    gray = GrayScale(unit="HU", center=40, width=400)
-    wide = np.full((16, 32), 40.0, np.float32)
-    made = fitted(wide, 16, gray)
-    assert made.shape == (16, 16)
-    assert np.allclose(made[:3], -160)
-    assert np.allclose(made[6:10], 40)
-    assert np.array_equal(fitted(wide[:, :16], 16, gray), wide[:, :16])

@@ -322,7 +322,7 @@ def test_images_of_another_kind_are_refused(
         (color, "in color"),
         (palette, "has a palette"),
         (text, "no DICOM image"),
-        (broken, "no PNG, or damaged"),
+        (broken, "damaged or no PNG file"),
         (volume, "flat image of one slice"),
         (nifti(tmp_path, np.full(SHAPE, 300.0)), "from 300 to 300"),
         (nifti(tmp_path, np.full(SHAPE, 40.5), unit="µm²/s", name="adc.nii"), "in µm²/s"),

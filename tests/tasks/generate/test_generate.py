@@ -136,6 +136,15 @@ def test_a_copy_is_never_written_and_counted(double: Any, tmp_path: Path) -> Non
     assert told[1]["seed"] == model.asked[-1]
 
 
+def test_what_is_to_be_known_of_an_image_is_passed_on(double: Any, tmp_path: Path) -> None:
+    model = double.GeneratorDouble(remark="It is drawn in color.")
+    result = generate(model, tmp_path / "out", number=2, format="png")
+    assert result.notes[0].startswith("2 of 2 images have a note")
+    assert "It is drawn in color." in result.notes[0]
+    told = json.loads((tmp_path / "out" / "record.json").read_text())["images"]
+    assert [each["notes"] for each in told] == [["It is drawn in color."]] * 2
+
+
 def test_nothing_but_copies_is_refused_and_leaves_nothing(double: Any, tmp_path: Path) -> None:
     model = double.GeneratorDouble(copies=lambda draw: True)
     with pytest.raises(ModelRefused, match="nothing but copies") as refusal:

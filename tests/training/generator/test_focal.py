@@ -4,11 +4,8 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from isocenter.core.errors import InputRefused
-from isocenter.training.generator.focal import box_weights, focal_weights, mask_weights
+from isocenter.training.generator.focal import focal_weights, region_weights
 
 
 @pytest.mark.parametrize("shape", [(6,), (4, 1, 5, 5)])
@@ -38,45 +35,18 @@ def test_a_weight_is_what_the_formula_says() -> None:
     assert (weights[1] / weights[0]).item() == pytest.approx(second / first, rel=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    x=st.floats(0.1, 0.9),
-    y=st.floats(0.1, 0.9),
-    width=st.floats(0.01, 0.2),
-    height=st.floats(0.01, 0.2),
-)
-def test_a_box_covers_its_own_area_of_the_grid(
-    x: float, y: float, width: float, height: float
+@pytest.mark.parametrize("space", [(4, 8), (2, 4, 8)])
+def test_a_region_weighs_where_it_is_and_an_image_without_one_is_even(
+    space: tuple[int, ...],
 ) -> None:
-    weights = box_weights(torch.tensor([[x, y, width, height]]), (7, 9), inside=5.0)
-    assert weights.mean().item() == pytest.approx(1, abs=1e-5)
-    outside = weights.min().item()
-    covered = (weights / outside - 1).sum().item() / 4 / 63
-    assert covered == pytest.approx(width * height, rel=1e-2, abs=1e-5)
-
-
-def test_a_box_weighs_where_it_is_and_an_image_without_one_is_even() -> None:
-    none = [math.nan] * 4
-    weights = box_weights(torch.tensor([[0.75, 0.25, 0.5, 0.5], none]), (4, 8), inside=3.0)
-    assert weights.shape == (2, 1, 4, 8)
-    assert torch.equal(weights[0, 0, :2, 4:] / weights[0, 0, 3, 0], torch.full((2, 4), 3.0))
-    assert torch.equal(weights[1], torch.ones(1, 4, 8))
-
-
-@pytest.mark.parametrize("space", [(8, 8), (4, 8, 8)])
-def test_a_mask_weighs_where_it_is(space: tuple[int, ...]) -> None:
-    mask = torch.zeros(2, 1, *space, dtype=torch.uint8)
-    mask[0, ..., :4] = 2
-    coarse = tuple(size // 2 for size in space)
-    weights = mask_weights(mask, coarse, inside=3.0)
-    assert weights.shape == (2, 1, *coarse)
+    covered = torch.zeros(2, 1, *space)
+    covered[0, ..., :4] = 1
+    weights = region_weights(covered, inside=3.0)
     assert weights[0, ..., 0].unique().tolist() == pytest.approx([1.5])
     assert weights[0, ..., -1].unique().tolist() == pytest.approx([0.5])
-    assert torch.equal(weights[1], torch.ones(1, *coarse))
+    assert torch.equal(weights[1], torch.ones(1, *space))
 
 
-def test_what_gives_no_weights_is_refused() -> None:
-    with pytest.raises(InputRefused, match="center x, center y"):
-        box_weights(torch.zeros(2, 3), (4, 4), inside=2)
-    with pytest.raises(InputRefused, match="no coarser than the grid"):
-        mask_weights(torch.zeros(1, 1, 4, 4), (8, 8), inside=2)
+def test_half_a_cell_weighs_half_as_much_more() -> None:
+    weights = region_weights(torch.tensor([[[0.0, 0.5, 1.0]]]), inside=5.0)
+    assert (weights / weights[0, 0, 0]).flatten().tolist() == pytest.approx([1, 3, 5])

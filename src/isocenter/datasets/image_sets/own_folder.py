@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from isocenter.core.errors import InputRefused, UnreadableInput
 from isocenter.core.image_folders import BOX_COLUMNS, IMAGES, LABELS, MARKER, place_of
@@ -21,7 +20,8 @@ from isocenter.core.seeds import derived_seed
 from isocenter.datasets.image_sets.image_set import Box, ImageLabels, ImageSet
 from isocenter.datasets.image_sets.packed_images import read_table
 from isocenter.datasets.splits import CALIBRATION, TEST, TRAIN, VALIDATION
-from isocenter.dicom.reading.plane_image import read_plane_image
+from isocenter.dicom.reading.single_image import read_single_image
+from isocenter.image.picture_files import EIGHT_BIT, open_picture
 
 LEAST_PATIENTS = 10
 LEAST_PATIENTS_TRANSFER = 4
@@ -224,19 +224,13 @@ def _label_map(path: Path, place: int, size: tuple[int, ...]) -> NDArray:
     what = f"the mask of row {place}"
     if path.suffix.lower() != ".png":
         raise InputRefused(f"{what} is no .png file of labels; others are not read")
-    try:
-        with Image.open(path) as opened:
-            opened.load()
-            if opened.mode not in ("L", "1", "P"):
-                raise InputRefused(
-                    f"{what} has colors or more than 8 bits; labels are gray levels or numbers of "
-                    "a palette, 0 for outside"
-                )
-            labels = np.asarray(opened).astype(np.uint8)
-    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableInput(
-            f"{what} is missing, damaged or no picture ({type(error).__name__})"
-        ) from None
+    picture = open_picture(path, what=what, formats=("PNG",))
+    if picture.mode not in ("L", "1", "P"):
+        raise InputRefused(
+            f"{what} has colors or more than 8 bits; labels are gray levels or numbers of a "
+            "palette, 0 for outside"
+        )
+    labels = np.asarray(picture).astype(np.uint8)
     if labels.shape != size:
         raise InputRefused(
             f"{what} has {_size(labels)} pixels, and its image {size[0]} x {size[1]}"
@@ -282,24 +276,29 @@ def _image(path: Path, place: int) -> tuple[str, NDArray]:
         return "pictures", _picture(path, what)
     if ending not in _DICOM:
         raise InputRefused(f"{what} is no .png, .jpg or .dcm file; others are not read")
-    image = read_plane_image(path, what=what)
-    if image.modality == "CT":
-        return "CT", np.rint(image.values.clip(*_CT_RANGE_HU)).astype(np.int16)
-    return image.modality or "DICOM of no modality", _as_gray(image.values)
+    image = read_single_image(path, what=what)
+    if image.is_synthetic:
+        raise InputRefused(
+            f"{what} says that a model made or altered it; train on what a scanner measured"
+        )
+    if image.modality != "CT":
+        return image.modality or "DICOM of no modality", _as_gray(image.values())
+    if image.unit != "HU" or image.inverted:
+        raise InputRefused(
+            f"{what} is of CT and does not say how its values become HU (Rescale Intercept); "
+            "export it again, or give pictures"
+        )
+    return "CT", np.rint(image.values().clip(*_CT_RANGE_HU)).astype(np.int16)
 
 
 def _picture(path: Path, what: str) -> NDArray:
-    try:
-        with Image.open(path) as opened:
-            opened.load()
-            if opened.mode not in ("L", "1", "P", "RGB", "RGBA", "LA"):
-                raise InputRefused(
-                    f"{what} has more than 8 bits a pixel; save it as an 8-bit gray PNG, or give "
-                    "the DICOM file"
-                )
-            colors = np.asarray(opened.convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableInput(f"{what} is damaged or no picture ({type(error).__name__})") from None
+    picture = open_picture(path, what=what)
+    if picture.mode not in EIGHT_BIT:
+        raise InputRefused(
+            f"{what} has more than 8 bits a pixel; save it as an 8-bit gray PNG, or give the DICOM "
+            "file"
+        )
+    colors = np.asarray(picture.convert("RGB"))
     if np.ptp(colors.astype(np.int16), axis=2).max() > _MOST_COLOR:
         raise InputRefused(f"{what} is in color; gray images are needed")
     return colors[..., 0].copy()

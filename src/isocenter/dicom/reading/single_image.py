@@ -1,7 +1,8 @@
 """One gray DICOM image in one file, whatever its class: its pixels and what they mean.
 
-For pictures that stand alone. Series are opened by :mod:`isocenter.dicom.reading.open`, which
-checks what a volume needs; nothing here says whose image it is.
+For pictures that stand alone, to be altered or trained on. Series are opened by
+:mod:`isocenter.dicom.reading.open`, which checks what a volume needs; nothing here says whose image
+it is.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from isocenter.dicom.decoding.parsing import (
     refusing,
 )
 from isocenter.dicom.decoding.pixels import PixelFormat, decode_frame, locate_frames
+from isocenter.dicom.marking import is_enhanced
 from isocenter.dicom.reading.frames import NEEDED_OF_PIXELS
 from isocenter.dicom.reading.header_values import (
     Values,
@@ -58,10 +60,15 @@ _KEYWORDS = (
     "ImageOrientationPatient",
     "BurnedInAnnotation",
     "RecognizableVisualFeatures",
+    "ImageType",
+    "SyntheticData",
+    "QualityControlSubject",
+    "QualityControlImage",
+    "DerivationCodeSequence",
+    "ContributingEquipmentSequence",
     *LOSSY,
     "ExtendedOffsetTable",
 )
-_WHAT = "the image"
 _SLOPES = 1e-9, 1e4
 _LARGEST = 1e9  # of an intercept, and of a window that can be meant
 _SPACINGS_MM = 1e-3, 100.0
@@ -84,6 +91,7 @@ class SingleImage:
         burned_in, recognizable: Burned In Annotation and Recognizable Visual Features, "" where
             they are not said.
         lossy: elements that say whether it was compressed with loss, by keyword.
+        is_synthetic: whether the file says that a model made or altered it.
     """
 
     pixels: NDArray
@@ -101,32 +109,49 @@ class SingleImage:
     burned_in: str = ""
     recognizable: str = ""
     lossy: Mapping[str, Any] = field(default_factory=dict)
+    is_synthetic: bool = False
+
+    def values(self) -> NDArray[np.float32]:
+        """(rows, columns) in :attr:`unit`; of an inverted image gray levels, high where bright."""
+        stored = self.pixels.astype(np.float64)
+        if self.inverted:
+            lowest = -(2 ** (self.bits_stored - 1)) if self.signed else 0
+            highest = lowest + 2**self.bits_stored - 1
+            return (lowest + highest - stored).astype(np.float32)
+        return (stored * self.slope + self.intercept).astype(np.float32)
 
 
-def read_single_image(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> SingleImage:
+def read_single_image(
+    path: Path, *, what: str = "the image", limits: Limits = DEFAULT_LIMITS
+) -> SingleImage:
     """Read a file that holds one gray image.
+
+    Args:
+        path: of the file.
+        what: how messages call it.
+        limits: beyond which nothing is read.
 
     Raises:
         UnreadableInput: no DICOM, damaged, truncated or beyond a limit.
         UnsuitableScan: several frames, in color, or stored in a way that is not read.
     """
-    with refusing(f"{_WHAT} cannot be read; it is damaged"):
+    with refusing(f"{what} cannot be read; it is damaged"):
         if not looks_like_dicom(path):
-            raise UnreadableInput("the file is no DICOM image; give a DICOM, PNG or NIfTI file")
-    parsed = parse_file(path, keywords=_KEYWORDS, what=_WHAT, limits=limits)
-    with refusing(f"{_WHAT} has a header with impossible values; it is damaged"):
+            raise UnreadableInput(f"{what} is no DICOM image; give a DICOM, PNG or NIfTI file")
+    parsed = parse_file(path, keywords=_KEYWORDS, what=what, limits=limits)
+    with refusing(f"{what} has a header with impossible values; it is damaged"):
         said = present_values(parsed.dataset, _KEYWORDS)
-        _check(said, parsed)
+        _check(said, parsed, what)
         pixel_format = _format(said, parsed)
     pixel_format.check(limits)
     assert parsed.pixels is not None
-    with refusing(f"the pixels of {_WHAT} are damaged or truncated"):
+    with refusing(f"the pixels of {what} are damaged or truncated"):
         stream, _ = open_stream(path, limits)
         with stream:
-            layout = locate_frames(stream, parsed.pixels, pixel_format, what=_WHAT)
+            layout = locate_frames(stream, parsed.pixels, pixel_format, what=what)
             raw = layout.read(stream, 0)
-    pixels = decode_frame(raw, pixel_format, parsed.pixels, what=_WHAT, limits=limits)
-    with refusing(f"{_WHAT} has a header with impossible values; it is damaged"):
+    pixels = decode_frame(raw, pixel_format, parsed.pixels, what=what, limits=limits)
+    with refusing(f"{what} has a header with impossible values; it is damaged"):
         return _image(pixels, pixel_format, said, parsed)
 
 
@@ -151,7 +176,14 @@ def _image(
         burned_in=_yes_or_no(said, "BurnedInAnnotation"),
         recognizable=_yes_or_no(said, "RecognizableVisualFeatures"),
         lossy=_lossy(parsed.dataset),
+        is_synthetic=_is_synthetic(said, parsed.dataset),
     )
+
+
+def _is_synthetic(said: Values, header: Dataset) -> bool:
+    """A scanned phantom may call itself synthetic too."""
+    is_phantom = "YES" in (said.get("QualityControlSubject"), said.get("QualityControlImage"))
+    return is_enhanced(header) or (said.get("SyntheticData") == "YES" and not is_phantom)
 
 
 def _yes_or_no(said: Values, keyword: str) -> str:
@@ -173,26 +205,26 @@ def _first(said: Values, keyword: str) -> float | None:
     return lenient_number(value)
 
 
-def _check(said: Values, parsed: ParsedFile) -> None:
+def _check(said: Values, parsed: ParsedFile, what: str) -> None:
     if missing := [keyword for keyword in NEEDED_OF_PIXELS if keyword not in said]:
         raise UnsuitableScan(
-            f"{_WHAT} does not say how its pixels are stored ({missing[0]} is missing)",
+            f"{what} does not say how its pixels are stored ({missing[0]} is missing)",
             reason="pixel_description",
         )
     if parsed.pixels is None:
-        raise UnreadableInput(f"{_WHAT} has no pixels; copy or export it again")
+        raise UnreadableInput(f"{what} has no pixels; copy or export it again")
     if (integer(said.get("NumberOfFrames")) or 1) != 1:
         raise UnsuitableScan(
-            f"{_WHAT} has several frames; give one image of one frame", reason="mixed_kinds"
+            f"{what} has several frames; give one image of one frame", reason="mixed_kinds"
         )
     gray = said.get("PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2")
     if integer(said.get("SamplesPerPixel")) != 1 or not gray:
-        raise UnsuitableScan(f"{_WHAT} is in color; give one of gray levels", reason="color")
+        raise UnsuitableScan(f"{what} is in color; give one of gray levels", reason="color")
     slope, intercept = number(said.get("RescaleSlope")), number(said.get("RescaleIntercept"))
     is_plain = slope is None or _SLOPES[0] <= slope <= _SLOPES[1]
     if said.get("ModalityLUTSequence") or not is_plain or abs(intercept or 0) > _LARGEST:
         raise UnsuitableScan(
-            f"the values of {_WHAT} are given by a table, or by a slope or intercept that cannot "
+            f"the values of {what} are given by a table, or by a slope or intercept that cannot "
             f"be meant; a slope from {_SLOPES[0]:g} to {_SLOPES[1]:g}, or none, is accepted",
             reason="rescale",
         )

@@ -10,7 +10,7 @@ noisy; a thumbnail finds plain ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -54,6 +54,10 @@ class Calibration:
     num_held_out: int
     held_out_blocked: float
     copies_caught: float
+
+    def described(self) -> dict[str, float]:
+        """Ready for JSON; what was not tried is left out."""
+        return {name: value for name, value in asdict(self).items() if np.isfinite(value)}
 
 
 def copy_threshold(

@@ -11,7 +11,6 @@ Without ``labels.csv`` all images are taken and nothing is known of them.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +18,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from isocenter.core.errors import InputRefused, UnreadableInput
+from isocenter.core.errors import InputRefused
 from isocenter.core.image_folders import IMAGES, LABELS, place_of, table_rows
 from isocenter.core.progress import Progress, silent
 
 ENDINGS = (".png", ".jpg", ".jpeg")
 PATIENT, CLASS, MODALITY = "patient", "class", "modality"
-_MOST_SIDE = 4096
 _MOST_BYTES = 8 * 2**30
 _LARGEST = {"L": 255.0, "I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I": 65535.0}
 
@@ -157,24 +155,12 @@ def _read_all(paths: Sequence[Path], progress: Progress) -> tuple[NDArray, int]:
 
 def _read(path: Path, number: int) -> tuple[NDArray, float]:
     """Stored values (row, column) and the largest possible."""
-    from PIL import Image, UnidentifiedImageError
+    from isocenter.image.picture_files import open_picture
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
-                if max(image.size) > _MOST_SIDE:
-                    raise InputRefused(
-                        f"image {number} is larger than {_MOST_SIDE} pixels a side, the most that "
-                        "is read"
-                    )
-                if image.mode not in _LARGEST:
-                    return _gray(np.asarray(image.convert("RGB")), number), 255.0
-                return np.asarray(image).astype(np.float32), _LARGEST[image.mode]
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Warning) as error:
-        if isinstance(error, InputRefused):
-            raise
-        raise UnreadableInput(f"image {number} is no PNG or JPEG image, or is damaged") from error
+    picture = open_picture(path, what=f"image {number}")
+    if picture.mode not in _LARGEST:
+        return _gray(np.asarray(picture.convert("RGB")), number), 255.0
+    return np.asarray(picture).astype(np.float32), _LARGEST[picture.mode]
 
 
 def _gray(values: NDArray, number: int) -> NDArray:

@@ -47,6 +47,7 @@ COLUMNS = (
     "Floor: real against real",
 )
 _CLASS_SHARE_NOTED = 0.05
+_MOST_OF_NEIGHBORHOOD = {"precision": 1.0, "recall": 1.0, "density": np.inf, "coverage": 1.0}
 _FEWER_HALVES = 8  # of the many regions and scales
 
 Embed = Callable[[NDArray], NDArray]
@@ -226,44 +227,15 @@ def judge_sets(
         measured(each.images, used, regions=places, scales=SCALES) for each in (real, generated)
     )
     progress(1, total)
-    frechet = {
-        name: _against(
-            frechet_distance_on_scale,
-            of_real[name],
-            of_generated[name],
-            patients,
-            halves=halves if name == WHOLE else min(halves, _FEWER_HALVES),
-            least=0.0,
-            seed=seed,
-        )
-        for name in of_real
-    }
+    frechet = _frechet(of_real, of_generated, patients, halves=halves, seed=seed)
     progress(2, total)
     pair = on_scale_of_real(of_real[WHOLE], of_generated[WHOLE])
     kernel = against_real(kernel_distance, *pair, patients, halves=halves, seed=seed)
-    near = {
-        name: against_real(
-            _part_of_neighborhood(name),
-            *pair,
-            patients,
-            halves=halves,
-            least=0.0,
-            most=most,
-            seed=seed,
-        )
-        for name, most in (
-            ("precision", 1.0),
-            ("recall", 1.0),
-            ("density", np.inf),
-            ("coverage", 1.0),
-        )
-    }
+    near = _neighborhood(pair, patients, halves=halves, seed=seed)
     progress(3, total)
-    classes = _classes(real, generated)
-    similarity = (
-        pair_similarity(real.images, classes[0], patients=patients, seed=seed),
-        pair_similarity(generated.images, classes[1], seed=seed),
-    )
+    of_classes = _classes(real, generated)
+    among_real = pair_similarity(real.images, of_classes[0], patients=patients, seed=seed)
+    among_generated = pair_similarity(generated.images, of_classes[1], seed=seed)
     progress(4, total)
     copies = find_copies(embed(real.images), embed(generated.images), patients)
     progress(5, total)
@@ -277,12 +249,52 @@ def judge_sets(
         kernel=kernel,
         kernel_blocks=kernel_distance_of_blocks(*pair, seed=seed),
         neighborhood=near,
-        similarity_real=similarity[0],
-        similarity_generated=similarity[1],
+        similarity_real=among_real,
+        similarity_generated=among_generated,
         copies=copies,
         seed=seed,
         notes=tuple(_notes(real, generated, used, embed)),
     )
+
+
+def _frechet(
+    of_real: Mapping[str, NDArray],
+    of_generated: Mapping[str, NDArray],
+    patients: NDArray,
+    *,
+    halves: int,
+    seed: int,
+) -> dict[str, AgainstReal]:
+    """By region and scale; fewer halves for all but the whole."""
+    return {
+        name: against_real(
+            frechet_distance_on_scale,
+            *on_scale_of_real(of_real[name], of_generated[name]),
+            patients,
+            halves=halves if name == WHOLE else min(halves, _FEWER_HALVES),
+            least=0.0,
+            seed=seed,
+        )
+        for name in of_real
+    }
+
+
+def _neighborhood(
+    pair: tuple[NDArray, NDArray], patients: NDArray, *, halves: int, seed: int
+) -> dict[str, AgainstReal]:
+    """Precision, recall, density and coverage."""
+    return {
+        name: against_real(
+            _part_of_neighborhood(name),
+            *pair,
+            patients,
+            halves=halves,
+            least=0.0,
+            most=most,
+            seed=seed,
+        )
+        for name, most in _MOST_OF_NEIGHBORHOOD.items()
+    }
 
 
 def frechet_distance_on_scale(real: NDArray, generated: NDArray) -> float:
@@ -294,16 +306,6 @@ def on_scale_of_real(real: NDArray, generated: NDArray) -> tuple[NDArray, NDArra
     """Both less the mean of the real features and over their standard deviation."""
     center, scale = real.mean(axis=0), reference_scale(real)
     return (real - center) / scale, (generated - center) / scale
-
-
-def _against(
-    figure: Callable[[NDArray, NDArray], float],
-    real: NDArray,
-    generated: NDArray,
-    patients: NDArray,
-    **settings: Any,
-) -> AgainstReal:
-    return against_real(figure, *on_scale_of_real(real, generated), patients, **settings)
 
 
 def _part_of_neighborhood(name: str) -> Callable[[NDArray, NDArray], float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from isocenter.networks.latent_unet import LatentUNet
+if TYPE_CHECKING:
+    from isocenter.networks.latent_unet import LatentUNet
 
 # Maps are added up at this size, that of the finest layers that attend in what ships.
 _GRID = 16
@@ -48,35 +50,42 @@ class AttentionOfWords:
         words: Sequence[tuple[str, tuple[int, ...]]],
         size: Sequence[int],
     ) -> dict[str, NDArray]:
-        """Where each word of one image's text acted.
+        """Where each word of one image's text acted; see :func:`word_maps`.
 
         Args:
             place: of the image in the batch.
             words: each with the positions of its tokens in the text.
             size: rows and columns of the result.
-
-        Returns:
-            By word, (rows, columns) float32, not negative, the sum is 1; a word that comes twice is
-            numbered. What no word is needed for, such as attention that all words share, is taken
-            away first.
         """
-        if self._total is None or not words:
+        if self._total is None:
             return {}
         before = self._denoiser.num_tokens_before_words()
-        own = self._total[place]
-        share = torch.stack(
-            [
-                own[[before + position for position in positions]].sum(dim=0)
-                for _, positions in words
-            ]
-        )
-        share = share / share.mean(dim=(1, 2), keepdim=True).clamp_min(1e-12)
-        apart = (share - share.mean(dim=0)).clamp_min(0) if len(words) > 1 else share
-        grown = functional.interpolate(apart[None], tuple(size), mode="bilinear")[0].numpy()
-        return {
-            name: _summing_to_one(one)
-            for name, one in zip(_numbered([word for word, _ in words]), grown, strict=True)
-        }
+        return word_maps(self._total[place, before:], words, size)
+
+
+def word_maps(
+    shares: Tensor, words: Sequence[tuple[str, tuple[int, ...]]], size: Sequence[int]
+) -> dict[str, NDArray]:
+    """Where each word acted, of the attention to each token of its text.
+
+    Args:
+        shares: (tokens, rows, columns).
+        words: each with the positions of its tokens.
+        size: rows and columns of the result.
+
+    Returns:
+        By word, (rows, columns) float32, not negative, the sum is 1; a word that comes twice is
+        numbered. What no word is needed for, such as attention that all words share, is taken away
+        first.
+    """
+    if not words:
+        return {}
+    of_words = torch.stack([shares[list(positions)].sum(dim=0) for _, positions in words])
+    of_words = of_words / of_words.mean(dim=(1, 2), keepdim=True).clamp_min(1e-12)
+    apart = (of_words - of_words.mean(dim=0)).clamp_min(0) if len(words) > 1 else of_words
+    grown = functional.interpolate(apart[None], tuple(size), mode="bilinear")[0].numpy()
+    names = _numbered([word for word, _ in words])
+    return {name: _summing_to_one(one) for name, one in zip(names, grown, strict=True)}
 
 
 def _on_grid(attention_BPT: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 OWN_SAMPLER = "own"
 """The sampler that the model itself names."""
+MOST_STEPS, MOST_GUIDANCE = 1000, 20.0
+"""What any model takes at the most."""
 
 
 @dataclass(frozen=True, kw_only=True)

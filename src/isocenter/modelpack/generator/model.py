@@ -24,11 +24,11 @@ from isocenter.core.seeds import derived_seed
 from isocenter.diffusion.guidance import Guidance, guided
 from isocenter.diffusion.inpainting import keeping_known
 from isocenter.diffusion.process import Process
-from isocenter.diffusion.samplers import Callback, draw_noise, sample, start
+from isocenter.diffusion.samplers import Callback, draw_noise, sample, samplers_for, start
 from isocenter.modelpack.control.model import ImageControl
 from isocenter.modelpack.folder import load_folder, save_folder
 from isocenter.modelpack.generator.attention import AttentionOfWords
-from isocenter.modelpack.generator.defaults import OWN_SAMPLER, Defaults
+from isocenter.modelpack.generator.defaults import MOST_GUIDANCE, MOST_STEPS, OWN_SAMPLER, Defaults
 from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.measured import MEASURED, obedience_in_words
 from isocenter.modelpack.generator.names import unknown_name
@@ -42,8 +42,10 @@ from isocenter.networks.autoencoder import Autoencoder
 from isocenter.networks.copy_guard import CopyGuard
 from isocenter.networks.latent_unet import Conditions, Control, LatentControlNet, LatentUNet
 
-MOST_STEPS = 1000
-MOST_GUIDANCE = 20.0
+UNGUARDED_CONTROL = (
+    "The guard against copies knows what the generator was trained on, not the images that this "
+    "ControlNet was fitted to."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,7 @@ class ImageGenerator:
         name, version, weights_sha256, card: as every model has them.
         defaults: of drawing.
         steered_by: the ControlNet that steers it and the digest of its image; empty for none.
+        notes: what everybody should know of its images, in words.
     """
 
     def __init__(
@@ -139,6 +142,7 @@ class ImageGenerator:
         self.family = families[0]
         self._steering: tuple[LatentControlNet, Tensor] | None = None
         self.steered_by: dict[str, str] = {}
+        self.notes: tuple[str, ...] = ()
         self._check_parts()
         if family:
             self._choose(family)
@@ -159,7 +163,7 @@ class ImageGenerator:
         if family not in self.families:
             raise unknown_name("family", family, self.families, of=self.name)
         if family != self.family.name:
-            self._steering, self.steered_by = None, {}  # that of other images
+            self._steering, self.steered_by, self.notes = None, {}, ()  # that of other images
         self.family = self.families[family]
 
     def with_control(self, control: ImageControl | str | Path, image: NDArray) -> Self:
@@ -180,6 +184,7 @@ class ImageGenerator:
         other.__dict__.update(self.__dict__)
         other._steering = control.control.to(self.device), told
         other.steered_by = control.described(image)
+        other.notes = (UNGUARDED_CONTROL,)
         return other
 
     def to(self, device: str | torch.device) -> Self:
@@ -637,6 +642,12 @@ class ImageGenerator:
             raise SettingRefused(f"steps must be whole and within 1..{MOST_STEPS}, got {steps!r}")
         if not 0 <= guidance <= MOST_GUIDANCE:
             raise SettingRefused(f"guidance is from 0 to {MOST_GUIDANCE:g}, got {guidance!r}")
+        known = samplers_for(self.process)
+        if sampler not in (OWN_SAMPLER, *known):
+            raise SettingRefused(
+                f"sampler is {OWN_SAMPLER} (the model's own) or one of {', '.join(known)} for this "
+                f"model, got {sampler!r}"
+            )
         if sampler == OWN_SAMPLER:
             sampler = "flow" if self.process.is_flow else "ddim"
         return _Drawing(steps=steps, guidance=guidance, sampler=sampler)

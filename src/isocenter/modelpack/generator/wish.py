@@ -158,12 +158,14 @@ class Generated:
         seed: what its noise was drawn from.
         words: where attention was asked for, for each word of the text where in the image it
             acted: (rows, columns), not negative, the sum is 1.
+        notes: what should be known of it, in words.
     """
 
     values: NDArray[np.float32]
     wish: Wish
     seed: int
     words: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def checked_box(box: object) -> Box:

@@ -1,7 +1,8 @@
 """A LoRA folder: small matrices beside a model's own, and what their gray levels stand for.
 
-Those that ``isocenter train lora`` writes hold ``stable_diffusion.json``, a card and
-``SHA256SUMS``; others, in any layout that diffusers reads, hold a file of tensors alone.
+Those that ``isocenter train lora`` writes hold ``stable_diffusion.json``, a card, ``SHA256SUMS``
+and, where enough images were held out, a guard against copies; others, in any layout that diffusers
+reads, hold a file of tensors alone.
 """
 
 from __future__ import annotations
@@ -16,16 +17,20 @@ from isocenter.core.checks import check_least, check_positive
 from isocenter.core.errors import IsocenterError, ModelRefused, SettingRefused
 from isocenter.core.files import sha256_of
 from isocenter.modelpack.card import checked_card
-from isocenter.modelpack.folder import CARD, verify
+from isocenter.modelpack.folder import CARD, load_part, verify
+from isocenter.modelpack.registry import PARTS
 from isocenter.modelpack.stable_diffusion.folder import StableFolder, read_json, refuse_pickles
 from isocenter.modelpack.stable_diffusion.gray import GrayScale
 from isocenter.modelpack.stable_diffusion.libraries import library
 from isocenter.modelpack.stable_diffusion.parts import StableParts
+from isocenter.networks.copy_guard import CopyGuard
 
 FACTS = "stable_diffusion.json"
 WEIGHTS = "pytorch_lora_weights.safetensors"
 FACTS_VERSION = 1
 MOST_SCALE = 4.0
+GUARD, GUARDED = "guard", "images"
+"""The folder of the guard against copies, and the one group of images that it knows."""
 _NAME = "isocenter"
 _CODE = re.compile(r"([A-Z0-9_][A-Z0-9_ ]{0,15})?")
 _ENCODERS = ("text_encoder", "text_encoder_2")
@@ -90,6 +95,7 @@ class Adapter:
         name: of the folder.
         sha256: digest over everything that decides a pixel.
         facts, card: None where the folder is not one of ours.
+        guard: knows the images that it was fitted to; None where it has none.
     """
 
     path: Path
@@ -97,6 +103,7 @@ class Adapter:
     sha256: str
     facts: AdapterFacts | None = None
     card: dict[str, Any] | None = None
+    guard: CopyGuard | None = None
 
 
 def check_code(name: str, code: str) -> None:
@@ -137,7 +144,20 @@ def open_adapter(folder: str | Path) -> Adapter:
         sha256=digest,
         facts=facts_of(read_json(place / FACTS, FACTS)),
         card=checked_card(read_json(place / CARD, CARD)),
+        guard=_guard(place),
     )
+
+
+def _guard(folder: Path) -> CopyGuard | None:
+    if not (folder / GUARD).is_dir():
+        return None
+    guard: CopyGuard = load_part(folder, GUARD, PARTS[CopyGuard.__name__])
+    if set(guard.groups) != {GUARDED}:
+        raise ModelRefused(
+            "the LoRA's guard against copies knows other images than those of a LoRA; get the "
+            "folder again from where it came"
+        )
+    return guard.eval().requires_grad_(False)
 
 
 def is_adapter(folder: str | Path) -> bool:

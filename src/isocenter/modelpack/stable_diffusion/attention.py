@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -88,31 +87,13 @@ def watched(unet: Any, latent: Tensor) -> Iterator[AttentionSum]:
             module.processor = before[name]
 
 
-def word_maps(
-    parts: StableParts, text: str, gathered: AttentionSum, shape: tuple[int, ...]
-) -> dict[str, NDArray]:
-    """For each word of a text (rows, columns) of attention, as ``shape`` says, that sums to 1.
-
-    A word that stands there twice is looked for once, with the attention to both.
-
-    Source: Tang et al., ACL 2023 (attention of words as maps).
-    """
-    if gathered.total is None:
-        return {}
-    maps: dict[str, Tensor] = {}
-    for word, places in _places(parts, text).items():
-        picture = gathered.total[places].sum(0)[None, None]
-        large = functional.interpolate(picture, shape, mode="bilinear")[0, 0].double()
-        maps[word] = large / large.sum()
-    return {word: one.float().numpy() for word, one in maps.items()}
-
-
-def _places(parts: StableParts, text: str) -> Mapping[str, list[int]]:
-    """Which tokens each word became; tokens are counted from the mark at the beginning."""
-    found: dict[str, list[int]] = {}
+def words_of(parts: StableParts, text: str) -> list[tuple[str, tuple[int, ...]]]:
+    """The words of a text, each with its tokens, counted from the mark at the beginning."""
+    found = []
     place = 1
     for word in text.split():
         number = len(parts.tokenizers[0](word).input_ids) - 2
-        found.setdefault(word, []).extend(range(place, place + number))
+        if number:
+            found.append((word, tuple(range(place, place + number))))
         place += number
-    return {word: places for word, places in found.items() if places}
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,20 @@ from torch import Tensor
 
 from isocenter.core.device import resolve_device
 from isocenter.core.errors import InputRefused, ModelRefused, SettingRefused
-from isocenter.modelpack.generator.defaults import Defaults
+from isocenter.modelpack.generator.attention import word_maps
+from isocenter.modelpack.generator.defaults import OWN_SAMPLER, Defaults
 from isocenter.modelpack.generator.family import Family
 from isocenter.modelpack.generator.seams import hidden_seam
 from isocenter.modelpack.generator.wish import Generated, Wish
 from isocenter.modelpack.stable_diffusion.adapter import (
+    GUARDED,
     Adapter,
     check_base,
     is_adapter,
     open_adapter,
     put_on,
 )
-from isocenter.modelpack.stable_diffusion.attention import watched, word_maps
+from isocenter.modelpack.stable_diffusion.attention import watched, words_of
 from isocenter.modelpack.stable_diffusion.card import card_of
 from isocenter.modelpack.stable_diffusion.folder import INDEX, StableFolder, open_folder
 from isocenter.modelpack.stable_diffusion.gray import (
@@ -37,7 +39,6 @@ from isocenter.modelpack.stable_diffusion.gray import (
 )
 from isocenter.modelpack.stable_diffusion.parts import StableParts, load_parts
 from isocenter.modelpack.stable_diffusion.sampling import (
-    OWN,
     Course,
     Kept,
     decode,
@@ -57,21 +58,14 @@ NO_GUARD = (
     "What this model was trained on is not known here, so nobody has looked whether an image is a "
     "copy of a training image."
 )
+GUARDED_ADAPTER = (
+    "No image is a copy of one that the LoRA was fitted to, as its guard tells copies. What the "
+    "model below it was trained on is not known here, and nobody has looked for copies of that."
+)
 COLOR = (
     "The model drew in color: its channels lie {levels:.0f} of 255 levels apart on average. The "
     "values are the brightness of the picture."
 )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class StableImage(Generated):
-    """One image, and what should be known of it.
-
-    Attributes:
-        notes: in words.
-    """
-
-    notes: tuple[str, ...] = ()
 
 
 class StableDiffusionGenerator:
@@ -85,11 +79,11 @@ class StableDiffusionGenerator:
         weights_sha256: digest over everything that decides a pixel, adapter and scale included.
         card: licence, limits and what it is not for.
         defaults: what it takes where a setting is left out.
+        guard: against copies of what its adapter was fitted to, None where there is none.
         notes: what everybody should know of its images.
     """
 
     defaults = Defaults(steps=STEPS, guidance=GUIDANCE)
-    notes: tuple[str, ...] = (NO_GUARD,)
 
     def __init__(
         self,
@@ -101,6 +95,8 @@ class StableDiffusionGenerator:
     ) -> None:
         self.parts = parts
         self.gray = _scale_of(adapter)
+        self.guard = None if adapter is None else adapter.guard
+        self.notes: tuple[str, ...] = (NO_GUARD if self.guard is None else GUARDED_ADAPTER,)
         self.family = _family(parts, adapter)
         _check_size(self.family, parts)
         self.card: dict[str, Any] = card_of(base, adapter)
@@ -164,10 +160,10 @@ class StableDiffusionGenerator:
         *,
         steps: int | None = None,
         guidance: float | None = None,
-        sampler: str = OWN,
+        sampler: str = OWN_SAMPLER,
         batch_size: int = 1,
         attention: bool = False,
-    ) -> Iterator[StableImage]:
+    ) -> Iterator[Generated]:
         """Draw one image for each wish and seed, in order.
 
         Args:
@@ -195,8 +191,19 @@ class StableDiffusionGenerator:
         return self._drawn(wishes, seeds, course, 1 if attention else batch_size, attention)
 
     def is_copy(self, values: NDArray) -> bool:
-        """Always False: its training images are not at hand; :attr:`notes` says so."""
-        return False
+        """Whether an image is one of those that the adapter was fitted to, by its copy guard.
+
+        Without a guard always False. Training images of the model below are never at hand;
+        :attr:`notes` says so.
+
+        Args:
+            values: (row, column) in the family's unit, of any size.
+        """
+        if self.guard is None:
+            return False
+        side = self.guard.embedding.config["side"]
+        square = self.gray.scaled(self.gray.on_square(values, side))
+        return bool(self.guard.judge(square[None], GUARDED).is_copy[0])
 
     def edit(
         self,
@@ -208,8 +215,8 @@ class StableDiffusionGenerator:
         mask: NDArray | None = None,
         steps: int | None = None,
         guidance: float | None = None,
-        sampler: str = OWN,
-    ) -> StableImage:
+        sampler: str = OWN_SAMPLER,
+    ) -> Generated:
         """Draw an image anew from what it shows, the whole or a part of it.
 
         Args:
@@ -288,7 +295,7 @@ class StableDiffusionGenerator:
         course: Course,
         size: int,
         attention: bool,
-    ) -> Iterator[StableImage]:
+    ) -> Iterator[Generated]:
         rows, columns = self.family.rows, self.family.columns
         for begin in range(0, len(wishes), size):
             group, own = wishes[begin : begin + size], seeds[begin : begin + size]
@@ -300,17 +307,18 @@ class StableDiffusionGenerator:
             for place, (wish, seed) in enumerate(zip(group, own, strict=True)):
                 picture = decode(self.parts, latent[place : place + 1])[0]
                 image = self._image(picture, wish, seed)
-                if gathered is not None:
-                    words = word_maps(self.parts, wish.text, gathered, image.values.shape)
+                if gathered is not None and gathered.total is not None:
+                    said = words_of(self.parts, wish.text)
+                    words = word_maps(gathered.total, said, image.values.shape)
                     image = replace(image, words=words)
                 yield image
 
-    def _image(self, picture: Tensor, wish: Wish, seed: int) -> StableImage:
+    def _image(self, picture: Tensor, wish: Wish, seed: int) -> Generated:
         """The image of (3, row, column)."""
         difference = color_difference(picture)
         notes = [COLOR.format(levels=255 * difference)] if difference > MOST_DIFFERENCE else []
         values = self.gray.to_values(picture)
-        return StableImage(values=values, wish=wish, seed=seed, notes=tuple(notes))
+        return Generated(values=values, wish=wish, seed=seed, notes=tuple(notes))
 
     def _put_in(
         self, made: NDArray, values: NDArray, again: NDArray, change: NDArray

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from isocenter.core.checks import check_positive
 
@@ -50,9 +51,31 @@ class GrayScale:
 
         What lies beyond the window becomes its ends.
         """
-        scaled = (np.asarray(values, np.float64) - self.center) / (self.width / 2)
-        picture = torch.from_numpy(np.clip(scaled, -1, 1).astype(np.float32))
+        picture = torch.from_numpy(self.scaled(values))
         return picture[None, None].expand(1, 3, *picture.shape).contiguous()
+
+    def scaled(self, values: NDArray) -> NDArray[np.float32]:
+        """Values of any shape in [-1, 1]; what lies beyond the window becomes its ends."""
+        scaled = (np.asarray(values, np.float64) - self.center) / (self.width / 2)
+        return np.clip(scaled, -1, 1).astype(np.float32)
+
+    def on_square(self, values: NDArray, size: int) -> NDArray:
+        """(row, column) values on ``size`` rows and columns: filled up with black, then resized."""
+        rows, columns = values.shape
+        if (rows, columns) == (size, size):
+            return values
+        side = max(rows, columns)
+        top, left = (side - rows) // 2, (side - columns) // 2
+        square = np.full((side, side), self.low, np.float32)
+        square[top : top + rows, left : left + columns] = np.clip(values, self.low, self.high)
+        resized = functional.interpolate(
+            torch.from_numpy(square)[None, None],
+            (size, size),
+            mode="bilinear",
+            antialias=True,
+            align_corners=False,
+        )
+        return resized[0, 0].numpy()
 
     def to_values(self, picture: Tensor) -> NDArray:
         """(3, row, column) in [-1, 1] as (row, column) float32 values; color as its brightness.

@@ -12,18 +12,17 @@ import torch
 from torch import Tensor
 
 from isocenter.core.errors import ModelRefused, SettingRefused
+from isocenter.modelpack.generator.defaults import MOST_GUIDANCE, MOST_STEPS, OWN_SAMPLER
 from isocenter.modelpack.stable_diffusion.libraries import library
 from isocenter.modelpack.stable_diffusion.parts import StableParts
 from isocenter.modelpack.stable_diffusion.text import conditions, embed_texts, size_ids
 
-OWN = "own"
 # Deterministic samplers beside the model's own; each takes over its schedule and what it predicts.
 SAMPLERS = {
     "ddim": "DDIMScheduler",
     "dpm": "DPMSolverMultistepScheduler",
     "euler": "EulerDiscreteScheduler",
 }
-MOST_STEPS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +35,19 @@ class Course:
         sampler: "own" takes the model's; or "ddim", "dpm", "euler".
     """
 
-    steps: int = 30
-    guidance: float = 7.5
-    sampler: str = OWN
+    steps: int
+    guidance: float
+    sampler: str = OWN_SAMPLER
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= MOST_STEPS:
             raise SettingRefused(f"steps is from 1 to {MOST_STEPS}, got {self.steps}")
-        if not 0 <= self.guidance <= 100:
-            raise SettingRefused(f"guidance is from 0 to 100, got {self.guidance:g}")
-        if self.sampler not in (OWN, *SAMPLERS):
+        if not 0 <= self.guidance <= MOST_GUIDANCE:
+            raise SettingRefused(f"guidance is from 0 to {MOST_GUIDANCE:g}, got {self.guidance:g}")
+        if self.sampler not in (OWN_SAMPLER, *SAMPLERS):
             raise SettingRefused(
-                f"sampler is {OWN} (the model's own), {', '.join(SAMPLERS)} for Stable Diffusion, "
-                f"got {self.sampler!r}"
+                f"sampler is {OWN_SAMPLER} (the model's own), {', '.join(SAMPLERS)} for Stable "
+                f"Diffusion, got {self.sampler!r}"
             )
 
 
@@ -169,7 +168,7 @@ def _scheduler(parts: StableParts, course: Course) -> Any:
     """A fresh one, as they count their steps."""
     own = parts.scheduler
     kind = type(own)
-    if course.sampler != OWN:
+    if course.sampler != OWN_SAMPLER:
         kind = getattr(library("diffusers"), SAMPLERS[course.sampler])
     scheduler = kind.from_config(own.config)
     with warnings.catch_warnings():

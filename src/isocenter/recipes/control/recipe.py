@@ -22,6 +22,7 @@ from isocenter.core.version import __version__
 from isocenter.datasets.image_sets.image_set import ImageSet
 from isocenter.datasets.image_sets.own_folder import LEAST_PATIENTS_TRANSFER, read_own_folder
 from isocenter.datasets.splits import TRAIN, VALIDATION
+from isocenter.modelpack.card import bounds_in_markdown
 from isocenter.modelpack.control.model import IMAGE, MASK, ImageControl, pooled_labels
 from isocenter.modelpack.generator.model import ImageGenerator
 from isocenter.networks.latent_unet import LatentControlNet
@@ -220,10 +221,6 @@ def pack(
 
 
 def _readme(card: dict[str, Any], base: dict[str, str]) -> str:
-    listed = [
-        *(f"- Not for: {one}" for one in card["not_for"]),
-        *(f"- {x}" for x in card["limits"]),
-    ]
     return "\n".join(
         [
             f"# {card['name']} {card['version']}",
@@ -233,8 +230,7 @@ def _readme(card: dict[str, Any], base: dict[str, str]) -> str:
             f"It belongs to {base['name']} {base['version']}, weights `{base['weights_sha256']}`, "
             "and leaves them as they are.",
             "",
-            *listed,
-            "",
+            *bounds_in_markdown(card),
             f"Made by `isocenter train control`, seed {card['seed']}, code at {card['commit']}. "
             f"Licence of the weights: {card['licence']}.",
             "",

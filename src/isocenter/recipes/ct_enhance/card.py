@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from isocenter.datasets.splits import PARTS
+from isocenter.modelpack.card import bounds_in_markdown
 from isocenter.recipes.ct_enhance.collection import Collection
 from isocenter.recipes.ct_enhance.configuration import CtEnhanceRecipe
 
@@ -113,14 +114,7 @@ def readme(
         "",
         card["method"],
         "",
-        "**Not for:**",
-        "",
-        *(f"- {one}" for one in card["not_for"]),
-        "",
-        "**Known limits:**",
-        "",
-        *(f"- {one}" for one in card["limits"]),
-        "",
+        *bounds_in_markdown(card),
         "## Figures",
         "",
         "<!-- ct_enhance table: begin -->",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from isocenter.modelpack.card import bounds_in_markdown
 from isocenter.recipes.generate.collection import Collection
 from isocenter.recipes.generate.configuration import GenerateRecipe
 
@@ -89,14 +90,7 @@ def readme(card: dict[str, Any], recipe: GenerateRecipe, *, history: str = "") -
         "",
         card["method"],
         "",
-        "**Not for:**",
-        "",
-        *(f"- {one}" for one in card["not_for"]),
-        "",
-        "**Known limits:**",
-        "",
-        *(f"- {one}" for one in card["limits"]),
-        "",
+        *bounds_in_markdown(card),
         "## Figures",
         "",
         "<!-- generate table: begin -->",

@@ -178,7 +178,6 @@ class GenerateRecipe:
         seed: of everything drawn.
         families: what it makes, by name.
         shares: how often each family is drawn within its size, in the order of ``families``.
-        simulated: images simulated for ``brain_labels``.
         text, autoencoder, denoiser: the three networks.
         features: the network that judges how alike images look.
         refine: of the decoder.
@@ -196,7 +195,6 @@ class GenerateRecipe:
     seed: int = 1
     families: tuple[str, ...] = ("brain_t1c", "chest_radiograph", "chest_ct", "brain_labels")
     shares: tuple[float, ...] = (0.5, 1.0, 0.2, 0.3)
-    simulated: int = 4_000
     text: TextEncoderRecipe = field(default_factory=TextEncoderRecipe)
     autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
     refine: RefineRecipe = field(default_factory=RefineRecipe)
@@ -217,8 +215,7 @@ class GenerateRecipe:
                 )
             if min(shares) <= 0:
                 raise ValueError(f"shares are above 0, got {shares}")
-        for name in ("simulated", "validation_cases"):
-            check_positive(name, getattr(self, name))
+        check_positive("validation_cases", self.validation_cases)
         self._check_start()
         if self.denoiser.snr_limit is not None and self.process.is_flow:
             raise ValueError(

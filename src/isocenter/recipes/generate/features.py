@@ -14,9 +14,8 @@ from isocenter.datasets.splits import TRAIN
 from isocenter.networks.feature_network import FeatureNetwork
 from isocenter.recipes.generate.collection import Collection
 from isocenter.recipes.generate.configuration import GenerateRecipe
-from isocenter.training.checkpoint import load_state, save_state
+from isocenter.recipes.kept_network import kept_network
 from isocenter.training.judges.features import UNKNOWN, train_feature_network
-from isocenter.training.processes import is_main_process, wait_for_all
 
 FEATURES = "features"
 _WEIGHTS = "features.pt"
@@ -26,23 +25,19 @@ def fit_features(
     recipe: GenerateRecipe, collection: Collection, output: Path, *, say: Say = say_nothing
 ) -> FeatureNetwork:
     """Fit the feature network on the training images, or read what an earlier run has fitted."""
-    path = output / FEATURES / _WEIGHTS
-    if not path.is_file() and is_main_process():
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def fitted() -> FeatureNetwork:
         say("features that say how alike images look")
         train = [images.part(TRAIN) for images in collection.sets.values()]
-        fitted = train_feature_network(
+        return train_feature_network(
             [images.values() for images in train],
             _labels(train),
             settings=recipe.features,
             seed=derived_seed(recipe.seed, FEATURES),
             say=say,
         )
-        save_state(path, {"config": fitted.config, "weights": fitted.state_dict()})
-    wait_for_all()
-    kept = load_state(path)
-    network = FeatureNetwork(**kept["config"])
-    network.load_state_dict(kept["weights"])
+
+    network = kept_network(output / FEATURES / _WEIGHTS, FeatureNetwork, fitted)
     return network.eval().requires_grad_(False)
 
 

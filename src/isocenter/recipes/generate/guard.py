@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +18,9 @@ from isocenter.networks.copy_guard import CopyGuard
 from isocenter.networks.image_embedding import ImageEmbedding
 from isocenter.recipes.generate.collection import Collection
 from isocenter.recipes.generate.configuration import GenerateRecipe
-from isocenter.training.checkpoint import load_state, save_state
-from isocenter.training.judges.copy_embedding import CopyEmbeddingSettings, train_copy_embedding
+from isocenter.recipes.kept_network import kept_network
+from isocenter.training.judges.copy_embedding import train_copy_embedding
 from isocenter.training.judges.fitting import resized
-from isocenter.training.processes import is_main_process, wait_for_all
 
 GUARD = "guard"
 _EMBEDDING = "embedding.pt"
@@ -52,18 +49,13 @@ def fit_guard(
     Raises:
         InputRefused: a family has too few images of held-out patients.
     """
-    settings = recipe.guard
-    path = output / GUARD / _EMBEDDING
-    if not path.is_file() and is_main_process():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fitted = known
-        if fitted is None or _training_patients(collection) >= LEAST_PATIENTS:
-            fitted = _fitted(recipe, collection, settings, say)
-        save_state(path, {"config": fitted.config, "weights": fitted.state_dict()})
-    wait_for_all()
-    kept = load_state(path)
-    embedding = ImageEmbedding(**kept["config"])
-    embedding.load_state_dict(kept["weights"])
+
+    def fitted() -> ImageEmbedding:
+        if known is not None and _training_patients(collection) < LEAST_PATIENTS:
+            return known
+        return _fitted(recipe, collection, say)
+
+    embedding = kept_network(output / GUARD / _EMBEDDING, ImageEmbedding, fitted)
     guards, calibrations = [], {}
     for name, images in collection.sets.items():
         say(f"guard of {name}")
@@ -102,18 +94,8 @@ def held_out_parts(images: ImageSet) -> tuple[str, ...]:
     return (*spared, TEST)
 
 
-def described(calibrations: dict[str, Calibration]) -> dict[str, Any]:
-    """How each family's guard was calibrated, ready for JSON."""
-    return {
-        name: {key: value for key, value in asdict(found).items() if np.isfinite(value)}
-        for name, found in calibrations.items()
-    }
-
-
-def _fitted(
-    recipe: GenerateRecipe, collection: Collection, settings: CopyEmbeddingSettings, say: Say
-) -> ImageEmbedding:
-    images = [_small(one, (TRAIN,), settings.side) for one in collection.sets.values()]
+def _fitted(recipe: GenerateRecipe, collection: Collection, say: Say) -> ImageEmbedding:
+    images = [_small(one, (TRAIN,), recipe.guard.side) for one in collection.sets.values()]
     patients = [
         f"{name} {labels.patient}"
         for name, one in collection.sets.items()
@@ -123,7 +105,7 @@ def _fitted(
     return train_copy_embedding(
         np.concatenate(images),
         patients,
-        settings=settings,
+        settings=recipe.guard,
         seed=derived_seed(recipe.seed, GUARD),
         say=say,
     )

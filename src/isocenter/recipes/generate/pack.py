@@ -23,7 +23,6 @@ from isocenter.recipes.generate import card as generator_card
 from isocenter.recipes.generate.beginning import Beginning
 from isocenter.recipes.generate.collection import Collection
 from isocenter.recipes.generate.configuration import GenerateRecipe
-from isocenter.recipes.generate.guard import described
 from isocenter.recipes.provenance import code_commit
 
 
@@ -71,7 +70,7 @@ def pack(
         "commit": commit,
         "torch": torch.__version__,
         "images and patients": collection.counts(),
-        "guard": described(calibrations),
+        "guard": {name: found.described() for name, found in calibrations.items()},
     }
     if beginning is not None:
         training["start"] = beginning.facts()

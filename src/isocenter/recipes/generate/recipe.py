@@ -95,7 +95,8 @@ def train(
     digests = {"images": collection.digest()}
     if beginning is not None:
         digests["weights of the model to start from"] = beginning.model.weights_sha256
-    begin_run(output, recipe, digests, harmless=("start",))  # its folder may have moved
+    # The folder to start from may have moved; nothing ever read the number of simulated images.
+    begin_run(output, recipe, digests, harmless=("start", "simulated"))
     text = _text(recipe, beginning, output, resume=resume, say=say)
     autoencoder = fit_autoencoder(
         recipe,

@@ -11,10 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
-from torch.nn import functional
 
 from isocenter.core.errors import InputRefused, UnreadableInput
 from isocenter.core.image_folders import IMAGES, LABELS, place_of, table_rows
@@ -22,15 +19,14 @@ from isocenter.core.progress import Say
 from isocenter.datasets.splits import TRAIN, VALIDATION
 from isocenter.dicom.reading.ct_series import CtSeries
 from isocenter.dicom.reading.runs import SeriesRuns, list_runs
+from isocenter.image.picture_files import DEEP, EIGHT_BIT, open_picture
 from isocenter.modelpack.stable_diffusion.gray import BLUE, RED, GrayScale
 from isocenter.recipes.lora.configuration import LoraRecipe
 
 FILE_COLUMNS = ("image", "file", "file_name")
 TEXT_COLUMNS = ("text", "report")
 PATIENT_COLUMN = "patient"
-MOST_PIXELS = 64_000_000
 _NOT_MEASURED_HU = -1e4
-_EIGHT_BIT, _DEEP = ("1", "L", "P", "RGB", "RGBA", "LA"), ("I", "I;16", "I;16B", "I;16L")
 _LAYOUTS = (
     f"expected {IMAGES}/ with {LABELS} beside it, whose columns are {FILE_COLUMNS[0]}, "
     f"{TEXT_COLUMNS[0]} and {PATIENT_COLUMN}, or a tree of DICOM files of CT"
@@ -97,22 +93,6 @@ def gather(recipe: LoraRecipe, data: Path, *, say: Say) -> Collection:
     return _shared_out(recipe, examples, _windowed(recipe, "HU"), "CT", say)
 
 
-def fitted(values: NDArray, size: int, scale: GrayScale) -> NDArray:
-    """An image on a square of ``size`` rows and columns: filled up with black, then resized."""
-    rows, columns = values.shape
-    side = max(rows, columns)
-    if (rows, columns) == (size, size):
-        return values
-    top, left = (side - rows) // 2, (side - columns) // 2
-    square = np.full((side, side), scale.low, np.float32)
-    square[top : top + rows, left : left + columns] = np.clip(values, scale.low, scale.high)
-    tensor = torch.from_numpy(square)[None, None]
-    resized = functional.interpolate(
-        tensor, (size, size), mode="bilinear", antialias=True, align_corners=False
-    )
-    return resized[0, 0].numpy()
-
-
 def read_picture(path: Path, *, windowed: bool) -> NDArray:
     """(row, column) float32 of a PNG, JPEG or TIFF; color as its brightness.
 
@@ -123,24 +103,17 @@ def read_picture(path: Path, *, windowed: bool) -> NDArray:
     Raises:
         InputRefused: no picture, too large, or of more than 8 bits without a window.
     """
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise InputRefused(f"a picture has more than {MOST_PIXELS:,} pixels; make it small")
-            if image.mode in _DEEP and not windowed:
-                raise InputRefused(
-                    "a picture has more than 8 bits; name the window of its values that becomes "
-                    "black and white, such as --set window=2048,4096"
-                )
-            if image.mode not in (*_EIGHT_BIT, *_DEEP, "F"):
-                raise InputRefused(f"a picture of kind {image.mode} is not accepted; give gray PNG")
-            if image.mode in ("L", "F", *_DEEP):
-                return np.asarray(image, np.float32)
-            red, green, blue = np.moveaxis(np.asarray(image.convert("RGB"), np.float32), -1, 0)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
-        raise UnreadableInput(
-            f"a picture in {IMAGES} cannot be read as PNG, JPEG or TIFF; remove it from {LABELS}"
-        ) from error
+    image = open_picture(path, what=f"a picture in {IMAGES}", formats=("PNG", "JPEG", "TIFF"))
+    if image.mode in DEEP and not windowed:
+        raise InputRefused(
+            "a picture has more than 8 bits; name the window of its values that becomes black and "
+            "white, such as --set window=2048,4096"
+        )
+    if image.mode not in (*EIGHT_BIT, *DEEP, "F"):
+        raise InputRefused(f"a picture of kind {image.mode} is not accepted; give gray PNG")
+    if image.mode in ("L", "F", *DEEP):
+        return np.asarray(image, np.float32)
+    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB"), np.float32), -1, 0)
     return np.asarray(green + RED * (red - green) + BLUE * (blue - green), np.float32)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from isocenter.core.checks import check_least, check_positive, check_share
 from isocenter.datasets.splits import SplitRule
 from isocenter.modelpack.stable_diffusion.adapter import check_code
+from isocenter.training.judges.copy_embedding import CopyEmbeddingSettings
 from isocenter.training.loop import LoopSettings
 
 NAME = "lora-own"
@@ -38,6 +39,7 @@ class LoraRecipe:
             alike.
         gradient_checkpointing: compute twice instead of keeping everything in memory.
         validation_draws: how often each picture of the validation patients is judged.
+        guard: against copies of training images.
         loop: steps, batch, learning rate, precision.
     """
 
@@ -62,6 +64,7 @@ class LoraRecipe:
     snr_limit: float | None = 5.0
     gradient_checkpointing: bool = False
     validation_draws: int = 4
+    guard: CopyEmbeddingSettings = field(default_factory=CopyEmbeddingSettings)
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
             steps=2_000,

@@ -13,6 +13,7 @@ from isocenter.modelpack.stable_diffusion.folder import open_folder
 from isocenter.modelpack.stable_diffusion.parts import load_parts
 from isocenter.recipes.lora.collection import gather
 from isocenter.recipes.lora.configuration import LoraRecipe
+from isocenter.recipes.lora.guard import fit_guard
 from isocenter.recipes.lora.pack import pack
 from isocenter.recipes.lora.stages import encode_all, fit
 from isocenter.recipes.run_folder import begin_run, check_output
@@ -37,14 +38,15 @@ def train(
     device: str = "cpu",
     progress: Say | None = None,
 ) -> Path:
-    """Encode the images, fit the LoRA and pack it: everything from images to an adapter folder.
+    """Encode the images, fit the LoRA and its guard, and pack them: from images to an adapter.
 
     Several processes, such as ``accelerate launch`` starts, share the work; one writes.
 
     Args:
         recipe: as :func:`recipe_for` gives it, with a base.
         data: holds ``images`` and ``labels.csv``, or is any tree of DICOM files of CT.
-        output: ``lora`` keeps checkpoints and losses there, ``model`` is the result.
+        output: ``lora`` keeps checkpoints and losses there, ``guard`` what finds copies, ``model``
+            is the result.
         resume: go on from the last checkpoint.
         device: "cpu", "cuda" or "auto".
         progress: is told what happens, a line at a time, by the main process.
@@ -72,9 +74,10 @@ def train(
     network, steps = fit(
         recipe, parts, images, output / NAME, resume=resume, device=device, say=say
     )
+    guarded = fit_guard(recipe, collection, output, say=say)
     folder = output / MODEL
     if is_main_process():
-        pack(recipe, base, collection, images, network, folder, steps=steps)
+        pack(recipe, base, collection, images, network, folder, guarded=guarded, steps=steps)
     wait_for_all()
     return folder
 

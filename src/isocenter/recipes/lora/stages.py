@@ -15,7 +15,7 @@ from isocenter.core.seeds import derived_seed
 from isocenter.datasets.splits import TRAIN, VALIDATION
 from isocenter.modelpack.stable_diffusion.parts import StableParts
 from isocenter.modelpack.stable_diffusion.text import longest, num_tokens, token_ids
-from isocenter.recipes.lora.collection import Collection, Example, fitted
+from isocenter.recipes.lora.collection import Collection, Example
 from isocenter.recipes.lora.configuration import LoraRecipe
 from isocenter.training.checkpoint import load_state
 from isocenter.training.loop import Trainer
@@ -75,7 +75,8 @@ def encode_all(
             values = one.read()
             sides.append(_side_mm(one, values.shape, size))
             digest.update(repr((part, one.text, values.shape)).encode() + values.tobytes())
-            picture = collection.scale.to_network(fitted(values, size, collection.scale))
+            scale = collection.scale
+            picture = scale.to_network(scale.on_square(values, size))
             found[part].append(encoded(parts, picture, one.text))
             cut += num_tokens(parts, one.text) > longest(parts) - 2
             if len(sides) % max(1, total // 5) == 0:

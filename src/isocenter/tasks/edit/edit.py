@@ -138,13 +138,7 @@ def edit(
         written_as=written_as,
     )
     count = _count(between, number)
-    if between is not None and (in_region or strength is not None):
-        raise InputRefused(
-            "--between goes from one whole image to another, so a region or a strength means "
-            "nothing there; leave them out"
-        )
-    if mask is not None and box is not None:
-        raise InputRefused("--mask and --box both bound the change; give one of them")
+    _check_bounds(between, strength, mask, box)
     final = named_path(output).resolve()
     device = resolve_device(device)
     generator = load_generator(name, model, device)
@@ -218,6 +212,17 @@ def _count(between: object, number: int | None) -> int:
             reason="setting",
         )
     return count
+
+
+def _check_bounds(between: object, strength: float | None, mask: object, box: object) -> None:
+    """Refuse a change that is bounded twice, or has no bounds and is given some."""
+    if between is not None and not (mask is box is strength is None):
+        raise InputRefused(
+            "--between goes from one whole image to another, so a region or a strength means "
+            "nothing there; leave them out"
+        )
+    if mask is not None and box is not None:
+        raise InputRefused("--mask and --box both bound the change; give one of them")
 
 
 def _region(
@@ -340,6 +345,7 @@ class _Run:
             *getattr(self.generator, "notes", ()),
             *self.first.notes,
             *(self.second.notes if self.second else ()),
+            *(note for each in told for note in each["notes"]),
         ]
         write_record(
             folder,
@@ -414,6 +420,7 @@ class _Run:
             "seed": made.image.seed,
             "wish": made.image.wish.described(),
             "values_clipped": num_clipped,
+            "notes": list(made.image.notes),
             **made.more,
         }
 

@@ -314,6 +314,7 @@ class _Run:
             "wish": image.wish.described(),
             "copies_replaced": drawn.copies,
             "values_clipped": num_clipped,
+            "notes": list(image.notes),
         }
 
     def _write_attention(self, folder: Path, image: Generated, number: int) -> None:
@@ -362,6 +363,11 @@ class _Run:
             notes.append(
                 f"{copies} {'draw was a copy' if copies == 1 else 'draws were copies'} of images "
                 "that the model was trained on; others, from other seeds, stand in their place."
+            )
+        if noted := [each["notes"][0] for each in images if each["notes"]]:
+            notes.append(
+                f"{len(noted)} of {len(images)} images have a note of their own in {RECORD_NAME}; "
+                f"the first: {noted[0]}"
             )
         if self.settings.format == "nifti" and self.generator.family.pixel_mm is None:
             notes.append(

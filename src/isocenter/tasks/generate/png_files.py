@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from isocenter.core.errors import InputRefused, UnreadableInput
+from isocenter.core.errors import InputRefused
 from isocenter.core.files import appearing_whole
 from isocenter.core.version import __version__
-from isocenter.modelpack.generator.family import MOST_SIDE
+from isocenter.image.picture_files import DEEP, open_picture
 
 STATEMENT = "Synthetic image made by a model. It shows no patient. Not for diagnosis."
-_MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,30 +45,15 @@ def read_png(path: Path) -> Png:
 
     Raises:
         UnreadableInput: no PNG, or damaged.
-        InputRefused: in color, or far larger than a flat image.
+        InputRefused: in color, or larger than pictures are.
     """
-    if path.stat().st_size > _MOST_BYTES:
-        raise InputRefused("the PNG file is far larger than a flat image of gray levels")
-    try:
-        with warnings.catch_warnings(), Image.open(path, formats=("PNG",)) as picture:
-            warnings.simplefilter("ignore")
-            if max(picture.size) > MOST_SIDE:
-                raise InputRefused(
-                    f"the picture is {picture.size[0]} x {picture.size[1]} pixels; up to "
-                    f"{MOST_SIDE} x {MOST_SIDE} are read"
-                )
-            if picture.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
-                raise InputRefused(
-                    "the picture is in color or has transparency; give one of gray levels, such as "
-                    "saved in mode L or I;16"
-                )
-            picture.load()
-            levels = np.asarray(picture)
-            is_gray = picture.mode not in ("1", "P")
-    except InputRefused:
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableInput("the picture is no PNG, or damaged; save it again") from error
+    picture = open_picture(path, formats=("PNG",))
+    if picture.mode not in ("1", "L", "P", *DEEP):
+        raise InputRefused(
+            "the picture is in color or has transparency; give one of gray levels, such as saved "
+            "in mode L or I;16"
+        )
+    levels, is_gray = np.asarray(picture), picture.mode not in ("1", "P")
     if levels.dtype in (np.uint8, np.bool_):
         return Png(levels=levels.astype(np.uint8), bits=8, is_gray=is_gray)
     return Png(levels=levels.astype(np.uint16), bits=16)

@@ -192,9 +192,12 @@ def latent_set(
         mean=scale.normalized(mean.float()).half(),
         deviation=scale.spread(deviation.float()).half(),
         categories=np.stack(
-            [vocabulary.category_codes(family.name, _known(family, one)) for one in labels]
+            [
+                vocabulary.category_codes(family.name, known_categories(family, one))
+                for one in labels
+            ]
         ),
-        numbers=np.stack([vocabulary.number_codes(_known_numbers(family, one)) for one in labels]),
+        numbers=np.stack([vocabulary.number_codes(known_numbers(family, one)) for one in labels]),
         boxes=np.array(
             [one.box if one.box and family.box else (np.nan,) * 4 for one in labels], np.float64
         ),
@@ -242,7 +245,8 @@ def lesion_shares(images: ImageSet, names: Sequence[str], grid: tuple[int, int])
     return found.half()
 
 
-def _known(family: Family, labels: ImageLabels) -> dict[str, str]:
+def known_categories(family: Family, labels: ImageLabels) -> dict[str, str]:
+    """What is known of an image and can be asked for."""
     return {
         name: value
         for name, value in labels.categories.items()
@@ -250,7 +254,8 @@ def _known(family: Family, labels: ImageLabels) -> dict[str, str]:
     }
 
 
-def _known_numbers(family: Family, labels: ImageLabels) -> dict[str, float]:
+def known_numbers(family: Family, labels: ImageLabels) -> dict[str, float]:
+    """Those that the family has, brought within its limits."""
     taken = {one.name: one for one in family.numbers}
     return {
         name: min(max(value, taken[name].least), taken[name].most)

@@ -1,8 +1,16 @@
-"""How well a text encoder reads sentences that bring phrases together as training never did."""
+"""How well a text encoder reads sentences that bring phrases together as training never did.
+
+    python -m benchmarks.text_encoder --encoder FOLDER [--output FOLDER]
+
+FOLDER is what ``isocenter.recipes.generate.text_encoder.train`` wrote, or ``text`` in a generator's
+folder. It writes text_encoder.json and prints the table of docs/text.md.
+"""
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,12 +18,15 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.generate.tables import table
+from isocenter.core.files import sha256_of, write_json
 from isocenter.core.seeds import generator_for
 from isocenter.datasets.sentences.grammar import say
 from isocenter.datasets.sentences.meaning import Meaning, changed, drawn_meaning
-from isocenter.modelpack.text.bilingual import BilingualEncoder
+from isocenter.modelpack.text.bilingual import WEIGHTS, BilingualEncoder
 from isocenter.training.generator.text import READINGS, read_from
 
+COUNT, SEED = 2500, 1
 _AT_ONCE = 64
 
 
@@ -47,9 +58,42 @@ class TextFigures:
     worst: str
     worst_right: float
 
-    def described(self) -> dict[str, float | str]:
-        """Ready for JSON."""
-        return asdict(self)
+    def markdown(self) -> str:
+        """The table that people read."""
+        rows = {
+            "every attribute of a sentence read as meant": f"{_percent(self.all_right)} (English "
+            f"{_percent(self.all_right_english)}, Chinese {_percent(self.all_right_chinese)})",
+            "an English and a Chinese sentence of one meaning read alike in every attribute": (
+                _percent(self.agreement)
+            ),
+            "in sentences that deny something, the finding and all that is denied read as meant": (
+                _percent(self.negation_right)
+            ),
+            f"the nearest sentence of the other language, among {self.sentences // 2:,}, means the "
+            "same": _percent(self.nearest),
+            f"the attribute read worst, {self.worst}": _percent(self.worst_right),
+        }
+        return table(("What", "Share"), rows.items())
+
+
+def main() -> None:
+    """Read, judge, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--encoder", type=Path, required=True, help="folder of the text encoder")
+    parser.add_argument("--output", type=Path, default=Path("runs/text_encoder"))
+    parser.add_argument("--number", type=int, default=COUNT, help="meanings, each in two languages")
+    parser.add_argument("--seed", type=int, default=SEED)
+    options = parser.parse_args()
+    encoder = BilingualEncoder.from_folder(options.encoder)
+    figures = text_figures(encoder, count=options.number, seed=options.seed)
+    options.output.mkdir(parents=True, exist_ok=True)
+    of_what = {"weights_sha256": sha256_of(options.encoder / WEIGHTS), "seed": options.seed}
+    write_json(options.output / "text_encoder.json", of_what | asdict(figures))
+    print(figures.markdown())
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def held_out_pairs(count: int, *, seed: int) -> list[tuple[Meaning, str, str]]:
@@ -79,7 +123,7 @@ def _held_out(meaning: Meaning, rng: np.random.Generator, language: str) -> str:
     return ""
 
 
-def text_figures(encoder: BilingualEncoder, *, count: int = 2000, seed: int = 1) -> TextFigures:
+def text_figures(encoder: BilingualEncoder, *, count: int = COUNT, seed: int = SEED) -> TextFigures:
     """Read ``count`` held-out meanings in both languages."""
     pairs = held_out_pairs(count, seed=seed)
     meant = np.array([_values(meaning) for meaning, _, _ in pairs])
@@ -127,3 +171,7 @@ def _nearest_right(english: Tensor, chinese: Tensor, meant: NDArray) -> float:
     there, back = near.argmax(dim=1).cpu().numpy(), near.argmax(dim=0).cpu().numpy()
     found = [(meant[best] == meant).all(axis=1).mean() for best in (there, back)]
     return float(np.mean(found))
+
+
+if __name__ == "__main__":
+    main()
