@@ -64,10 +64,12 @@ class RefineRecipe:
     """How the decoder is made to draw what looks right, once latents are what they are.
 
     Attributes:
+        kept: leave the decoder as the autoencoder's own fit made it, and fit no features.
         losses: with features and an adversary.
-        loop: of the fit; no step leaves the decoder of before.
+        loop: of the fit.
     """
 
+    kept: bool = False
     losses: AutoencoderLosses = field(
         default_factory=lambda: AutoencoderLosses(
             divergence=0.0,

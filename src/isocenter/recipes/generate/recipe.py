@@ -15,6 +15,7 @@ from accelerate import PartialState
 from isocenter.core.device import resolve_device
 from isocenter.core.progress import Say, say_nothing
 from isocenter.modelpack.text.bilingual import BilingualEncoder
+from isocenter.networks.autoencoder import Autoencoder
 from isocenter.recipes.generate import text_encoder
 from isocenter.recipes.generate.beginning import Beginning
 from isocenter.recipes.generate.collection import OWN, Collection, gather, is_own_folder
@@ -117,16 +118,8 @@ def train(
         scale=beginning.model.scale if beginning and recipe.autoencoder.kept else None,
         say=say,
     )
-    features = fit_features(recipe, collection, output, say=say)
-    refined = fit_refined(
-        recipe,
-        autoencoder,
-        features,
-        collection.sets,
-        output,
-        resume=resume,
-        device=device,
-        say=say,
+    refined = _refined(
+        recipe, autoencoder, collection, output, resume=resume, device=device, say=say
     )
     denoiser = fit_denoiser(
         recipe,
@@ -165,6 +158,32 @@ def train(
         )
     wait_for_all()
     return folder
+
+
+def _refined(
+    recipe: GenerateRecipe,
+    autoencoder: Autoencoder,
+    collection: Collection,
+    output: Path,
+    *,
+    resume: bool,
+    device: str,
+    say: Say,
+) -> Autoencoder:
+    """The autoencoder with the decoder that images are drawn by."""
+    if recipe.refine.kept:
+        return autoencoder
+    features = fit_features(recipe, collection, output, say=say)
+    return fit_refined(
+        recipe,
+        autoencoder,
+        features,
+        collection.sets,
+        output,
+        resume=resume,
+        device=device,
+        say=say,
+    )
 
 
 def _text(
