@@ -1,4 +1,4 @@
-"""The generators that come with the package: whole, small, told what their docs say, and guarded."""
+"""The generators that come with the package: whole, small, guarded, and told what docs say."""
 
 from __future__ import annotations
 

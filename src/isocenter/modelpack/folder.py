@@ -431,5 +431,5 @@ def _check_document(folder: Path, name: str) -> None:
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
+    text = json.dumps(value, indent=1, allow_nan=False)  # order may decide what a number means
     write_text(path, text + "\n")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from isocenter.core.errors import InputRefused, ModelRefused, SettingRefused
 from isocenter.modelpack.folder import load_folder
 from isocenter.modelpack.generator.model import ImageGenerator, LatentScale
 from isocenter.modelpack.generator.wish import Wish
+from isocenter.modelpack.text.bilingual import BilingualEncoder
+from isocenter.networks.text_encoder import TextEncoder
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +222,31 @@ def test_a_copy_of_a_training_image_is_known() -> None:
     generator.guard = None
     with pytest.raises(ModelRefused, match="no guard"):
         generator.is_copy(image)
+
+
+def test_the_order_of_names_outlives_the_folder(tmp_path: Path) -> None:
+    """What a row of a table stands for follows from the order in which names were given."""
+    made = tiny_generator()
+    families = [
+        replace(one, categories=dict(sorted(one.categories.items(), reverse=True)))
+        for one in made.families.values()
+    ]
+    readings = {"plane": ["", "axial"], "finding": ["", "spot", "ring"]}
+    text = TextEncoder(**made.text.network.config | {"readings": readings})  # type: ignore[attr-defined]
+    turned = ImageGenerator(
+        families=families,
+        autoencoder=made.autoencoder,
+        denoiser=made.denoiser,
+        process=made.process,
+        text=BilingualEncoder(text),
+        scale=made.scale,
+        guard=made.guard,
+        card=made.card,
+    )
+    turned.save_pretrained(tmp_path / "model")
+    again = ImageGenerator.from_pretrained(tmp_path / "model")
+    assert again.vocabulary == turned.vocabulary
+    assert list(again.vocabulary.categories) != sorted(again.vocabulary.categories)
+    words = "a round spot"
+    assert again.text.said(words) == turned.text.said(words)  # type: ignore[attr-defined]
+    assert list(again.text.network.config["readings"]) == list(readings)  # type: ignore[attr-defined]

@@ -98,7 +98,6 @@ class ImageGenerator:
         name, version, weights_sha256, card: as every model has them.
         defaults: of drawing.
         steered_by: the ControlNet that steers it and the digest of its image; empty for none.
-        notes: what everybody should know of its images, in words.
     """
 
     def __init__(
@@ -142,7 +141,6 @@ class ImageGenerator:
         self.family = families[0]
         self._steering: tuple[LatentControlNet, Tensor] | None = None
         self.steered_by: dict[str, str] = {}
-        self.notes: tuple[str, ...] = ()
         self._check_parts()
         if family:
             self._choose(family)
@@ -163,7 +161,7 @@ class ImageGenerator:
         if family not in self.families:
             raise unknown_name("family", family, self.families, of=self.name)
         if family != self.family.name:
-            self._steering, self.steered_by, self.notes = None, {}, ()  # that of other images
+            self._steering, self.steered_by = None, {}  # that of other images
         self.family = self.families[family]
 
     def with_control(self, control: ImageControl | str | Path, image: NDArray) -> Self:
@@ -184,7 +182,6 @@ class ImageGenerator:
         other.__dict__.update(self.__dict__)
         other._steering = control.control.to(self.device), told
         other.steered_by = control.described(image)
-        other.notes = (UNGUARDED_CONTROL,)
         return other
 
     def to(self, device: str | torch.device) -> Self:
@@ -208,7 +205,8 @@ class ImageGenerator:
         said = obedience_in_words(
             self.measured, family=self.family.name, weights_sha256=self.weights_sha256
         )
-        return (said,) if said else ()
+        steered = UNGUARDED_CONTROL if self._steering is not None else ""
+        return tuple(filter(None, (steered, said)))
 
     @property
     def device(self) -> torch.device:
