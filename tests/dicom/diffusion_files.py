@@ -1,4 +1,4 @@
-"""Diffusion-weighted studies of a simple head as classic MR files, with makers' private elements."""
+"""Diffusion-weighted studies of a simple head as classic MR files, b-values as makers keep them."""
 
 from __future__ import annotations
 
@@ -193,7 +193,11 @@ def _image(pixels: NDArray) -> FileDataset:
 
 
 def write_study(
-    folder: Path, b_values: Sequence[float] = (0.0, 1000.0), *, stated: str = "standard", **options: Any
+    folder: Path,
+    b_values: Sequence[float] = (0.0, 1000.0),
+    *,
+    stated: str = "standard",
+    **options: Any,
 ) -> Path:
     """One series of several b-values of the simple head; returns the folder."""
     for b_value in b_values:

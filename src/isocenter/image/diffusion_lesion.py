@@ -52,7 +52,7 @@ def head_mask(image: NDArray) -> NDArray:
     and skull are mostly dark where fat is suppressed, so it is the brain with what touches it.
     """
     present = image[image > 0]
-    if present.size < FEWEST_TISSUE_VOXELS or present.min() == present.max():
+    if present.size < FEWEST_TISSUE_VOXELS:
         return np.zeros(image.shape, bool)
     threshold = HEAD_SHARE_OF_OTSU * _otsu(present)
     bright = ndimage.binary_opening(image > threshold, np.ones((1, 3, 3), bool))
@@ -66,10 +66,12 @@ def head_mask(image: NDArray) -> NDArray:
 
 
 def _otsu(values: NDArray) -> float:
-    """The threshold that splits values into two groups of least variance.
+    """The threshold that splits values into two groups of least variance; of equal ones, theirs.
 
     Source: Otsu, IEEE Trans. Syst. Man Cybern. 9:62, 1979.
     """
+    if values.min() == values.max():
+        return float(values.max())
     counts, edges = np.histogram(values, _NUM_BINS)
     middles = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)

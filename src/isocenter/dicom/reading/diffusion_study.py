@@ -36,8 +36,6 @@ UNWEIGHTED_S_PER_MM2 = 20.0
 """Up to here an image counts as not weighted: some scanners cannot play out none at all."""
 SAME_B_SHARE = 0.05
 """How far b-values of several directions of one weighting lie apart, over the largest."""
-LEAST_STRONGEST_B = 20.0
-"""A strongest b-value below this is in another unit, such as ms/µm²."""
 SAME_PLACE_MM = 0.01
 SAME_ECHO_MS = 1.0
 SAME_REPETITION_SHARE = 0.05
@@ -186,7 +184,6 @@ def open_diffusion_study(
         _check_b_values(one)
         _check_whole(one, run)
     files = [file for one in chosen for file in one.images]
-    _check_strongest(files)
     _check_one_visit(files)
     _check_same_echo(files)
     planned = _planned(files, run, limits)
@@ -309,8 +306,8 @@ def _has_grid_of(first: ImageFile) -> Callable[[ImageFile], bool]:
 
 
 def _has_echo_of(first: ImageFile) -> Callable[[ImageFile], bool]:
-    return lambda file: not _differs(
-        _of(file).echo_time_ms, _of(first).echo_time_ms, most=SAME_ECHO_MS
+    return lambda file: (
+        not _differs(_of(file).echo_time_ms, _of(first).echo_time_ms, most=SAME_ECHO_MS)
     )
 
 
@@ -319,6 +316,14 @@ def _nothing_weighted(candidates: Sequence[_Candidate]) -> UnsuitableScan:
     called = [one for one in candidates if one.is_called_diffusion and not one.images]
     if called:
         return _without_b_value(called[0], lines)
+    strongest = max((_b_of(file) for one in candidates for file in one.images), default=0.0)
+    if strongest > 0:
+        return UnsuitableScan(
+            f"the strongest b-value is {strongest:g}, which in s/mm² weights nothing: the unit is "
+            "another one, such as ms/µm², and is not known. b-values in s/mm², as DICOM defines "
+            f"them, are accepted (1 ms/µm² is 1000 s/mm²). Found was:\n{lines}",
+            reason="b_value",
+        )
     return UnsuitableScan(
         "no series is diffusion-weighted: none states a b-value above "
         f"{UNWEIGHTED_S_PER_MM2:g} s/mm² of images as measured ({B_VALUE_ELEMENTS} were looked "
@@ -414,17 +419,6 @@ def _check_whole(one: _Candidate, run: str) -> None:
         refusal = incomplete(None, *lost, len(one.found.files))
         assert refusal is not None
         raise refusal
-
-
-def _check_strongest(files: Sequence[ImageFile]) -> None:
-    strongest = max(_b_of(file) for file in files)
-    if strongest < LEAST_STRONGEST_B:
-        raise UnsuitableScan(
-            f"the strongest b-value is {strongest:g}, which in s/mm² weights nothing: the unit is "
-            "another one, such as ms/µm², and is not known. b-values in s/mm², as DICOM defines "
-            "them, are accepted (1 ms/µm² is 1000 s/mm²)",
-            reason="b_value",
-        )
 
 
 def _check_one_visit(files: Sequence[ImageFile]) -> None:

@@ -64,7 +64,9 @@ B_VALUE_ELEMENTS = ", ".join(_B_ELEMENTS.values())
 _MAP_WORDS = re.compile(r"E?ADC.*|E?FA|COLFA|RA|VR|TENSOR|EXP|E[123]|L[123]|DIFFUSION MAP|.*_ADC")
 _CALCULATED_WORDS = re.compile(r"CALC.*|COMP_B.*")
 _TRACE_WORDS = re.compile(r"TRACEW?|.*ISOTROPIC|COMBINED|SE_TRACE")
-_CALLED_DIFFUSION = re.compile(r"dwi|dti|diff(?!erence)|trace|(?<![a-z])b\s*=?\s*\d{3,4}(?!\d)", re.I)
+_CALLED_DIFFUSION = re.compile(
+    r"dwi|dti|diff(?!erence)|trace|(?<![a-z])b\s*=?\s*\d{3,4}(?!\d)", re.I
+)
 _HINT = re.compile(r"(?<![a-z])(?:ep_)?b\s*=?\s*(\d{2,4})(?!\d)", re.I)
 
 

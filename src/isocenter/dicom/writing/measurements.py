@@ -97,7 +97,9 @@ class MeasurementWriter:
     def _object(self) -> Dataset:
         grid, provenance = self._grid, self._provenance
         record, role = provenance.record, f"measurements {self._output.name}"
-        images = [one.header for index in sorted(self._marked or {0}) for one in grid.sources(index)]
+        images = [
+            one.header for index in sorted(self._marked or {0}) for one in grid.sources(index)
+        ]
         dataset: Dataset = sr.Comprehensive3DSR(
             evidence=[self._mask_stand_in(), *map(_stand_in, images)],
             content=self._content(images)[0],

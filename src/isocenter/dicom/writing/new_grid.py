@@ -10,8 +10,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from isocenter.core.acquisition import Acquisition
-from isocenter.core.volume import Geometry
 from isocenter.core.outputs import Code
+from isocenter.core.volume import Geometry
 from isocenter.dicom.marking import PROCESSING_EQUIPMENT, SYNTHESIZING_EQUIPMENT, Provenance
 from isocenter.dicom.writing.derived_header import number_in_band
 from isocenter.dicom.writing.grid import Grid, Plane, SeriesGrid, SourceSlice

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from isocenter.dicom.reading.series import ImageSeries
 
 
-
 def mask_instance_uid(grid: Grid, provenance: Provenance, output: MaskOutput) -> str:
     """SOP Instance UID of a mask, which is known before it is written."""
     digest = provenance.record.digest()

@@ -55,5 +55,5 @@ def _one_b_value_alone(study: DiffusionStudy) -> UnsuitableScan:
         "more b-values of one acquisition, such as 0 and 1000, and those of b = 0 are missing. "
         "They may lie in a series of their own: give the folder of the whole study. Without them "
         "an ADC could only be estimated, which this version does not do",
-        reason="no_b0",
+        reason="one_b_value",
     )

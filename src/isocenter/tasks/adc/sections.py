@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isocenter.core.outputs import SQUARE_MICROMETERS_PER_SECOND
 from isocenter.core.spread import spread_evenly
@@ -161,7 +160,7 @@ class AdcObserver:
         high = float(np.percentile(inside, 99.5))
         scale = Scale(label="as acquired", low=0, high=high if high > 0 else 1, unit="")
         box = box_around(
-            self._images.head.any(axis=0),
+            np.asarray(self._images.head.any(axis=0)),
             margin_mm=MARGIN_MM,
             spacing_mm=geometry.spacing_mm[1:],
         )
@@ -267,5 +266,3 @@ def _tiles(found: Found) -> Iterator[Tile]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
-
-
