@@ -233,6 +233,11 @@ def test_without_b0_it_says_what_is_missing(tmp_path: Path) -> None:
     assert "those of b = 0 are missing" in str(refused)
 
 
+def test_more_voxels_than_the_limits_allow_are_refused(study: Path, tmp_path: Path) -> None:
+    limits = isocenter.Limits(volume_voxels=2 * int(np.prod(SHAPE)) - 1)
+    assert "limit volume_voxels" in str(refusal(study, tmp_path, limits=limits))
+
+
 def test_a_volume_file_has_no_b_values(tmp_path: Path) -> None:
     path = tmp_path / "dwi.nii.gz"
     path.write_bytes(b"")

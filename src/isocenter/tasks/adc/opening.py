@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isocenter.core.errors import InputRefused, UnsuitableScan
+from isocenter.core.errors import InputRefused, UnreadableInput, UnsuitableScan
 from isocenter.core.limits import Limits
 from isocenter.core.volume import SliceSource
 from isocenter.image.volume_files import volume_ending
@@ -22,7 +23,7 @@ def open_study(
     """The stacks of a diffusion study by name, by rising b-value: "b0", "b1000", "b1000_2" ...
 
     Raises:
-        InputRefused: there is no such study, or one b-value alone.
+        InputRefused: there is no such study, one b-value alone, or more than the limits allow.
     """
     from isocenter.dicom.reading.diffusion_study import open_diffusion_study
 
@@ -35,6 +36,12 @@ def open_study(
     study = open_diffusion_study(path, series=series, run=run, limits=limits)
     if len(study.b_values) < 2:
         raise _one_b_value_alone(study)
+    num_voxels = len(study.b_values) * math.prod(study.stacks[0].geometry.shape)
+    if num_voxels > limits.volume_voxels:
+        raise UnreadableInput(
+            f"the images of all b-values have {num_voxels} voxels, more than "
+            f"{limits.volume_voxels} (limit volume_voxels); they are worked on in memory"
+        )
     counts: Counter[str] = Counter()
     scans: dict[str, SliceSource] = {}
     for stack in study.stacks:
