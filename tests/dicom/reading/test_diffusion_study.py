@@ -167,6 +167,19 @@ def test_two_complete_series_are_a_choice_by_number(tmp_path: Path) -> None:
     assert refusal(tmp_path, series="1,2").reason == "series_choice"
 
 
+def test_an_unweighted_series_joins_one_of_strong_weightings(tmp_path: Path) -> None:
+    write_small(tmp_path, 0.0, series=1)
+    for b_value in (800.0, 1500.0):
+        write_small(tmp_path, b_value, series=2)
+    assert summary(open_diffusion_study(tmp_path)) == [0, 800, 1500]
+
+
+def test_series_of_nearly_one_b_value_are_a_choice(tmp_path: Path) -> None:
+    for series, b_value in enumerate((0.0, 1000.0, 1010.0), start=1):
+        write_small(tmp_path, b_value, series=series)
+    assert refusal(tmp_path).reason == "series_choice"
+
+
 def test_series_that_belong_together_can_be_named(tmp_path: Path) -> None:
     for series, b_value in enumerate((0.0, 1000.0, 1000.0), start=1):
         write_small(tmp_path / str(series), b_value, series=series)

@@ -34,6 +34,8 @@ from isocenter.dicom.reading.series import ImageSeries
 
 UNWEIGHTED_S_PER_MM2 = 20.0
 """Up to here an image counts as not weighted: some scanners cannot play out none at all."""
+WEAK_S_PER_MM2 = 200.0
+"""Up to here an image can stand for the signal without weighting."""
 SAME_B_SHARE = 0.05
 """How far b-values of several directions of one weighting lie apart, over the largest."""
 SAME_PLACE_MM = 0.01
@@ -132,7 +134,9 @@ class _Candidate:
 
     @property
     def is_complete(self) -> bool:
-        return self.is_weighted and len(self.b_values) > 1
+        """Whether it holds what an ADC needs: a weak and a strong weighting."""
+        b_values = self.b_values
+        return self.is_weighted and len(b_values) > 1 and b_values[0] <= WEAK_S_PER_MM2
 
     @property
     def is_called_diffusion(self) -> bool:
@@ -268,7 +272,13 @@ def _chosen(candidates: Sequence[_Candidate]) -> list[_Candidate]:
 
 
 def _b_stands_twice(candidates: Sequence[_Candidate]) -> bool:
-    counts = Counter(b for one in candidates for b in one.b_values)
+    """Whether several series hold images of one weighting."""
+    groups = _groups([_b_of(file) for one in candidates for file in one.images])
+    counts = Counter(
+        mean
+        for one in candidates
+        for mean in {_group_of(_b_of(file), groups) for file in one.images}
+    )
     return any(count > 1 for count in counts.values())
 
 
@@ -462,7 +472,7 @@ def _check_same_echo(files: Sequence[ImageFile]) -> None:
 
 
 def _groups(b_values: Iterable[float]) -> dict[float, float]:
-    """Mean of each weighting, by the b-values as stated that belong to it; keys are the means."""
+    """The largest b-value as stated of each weighting, by the mean of all of them; rising."""
     rising = sorted(b_values)
     groups: list[list[float]] = []
     for b_value in rising:
@@ -474,12 +484,17 @@ def _groups(b_values: Iterable[float]) -> dict[float, float]:
     return {float(np.mean(group)): max(group) for group in groups}
 
 
+def _group_of(b_value: float, groups: dict[float, float]) -> float:
+    """The mean of the weighting that a b-value belongs to."""
+    return next(mean for mean, most in groups.items() if b_value <= most)
+
+
 def _planned(files: Sequence[ImageFile], run: str, limits: Limits) -> list[_Planned]:
     """One stack for each direction of each b-value, by rising b-value."""
     means = _groups([_b_of(file) for file in files])
     by_b: dict[float, list[ImageFile]] = defaultdict(list)
     for file in files:
-        by_b[next(mean for mean, most in means.items() if _b_of(file) <= most)].append(file)
+        by_b[_group_of(_b_of(file), means)].append(file)
     planned = []
     for b_value in sorted(by_b):
         of_b = by_b[b_value]
