@@ -13,10 +13,10 @@ from scipy import ndimage
 
 from benchmarks.stroke_adc.volunteers import MICROLITERS_IN_ML, diffusion_images
 from isocenter.core.seeds import generator_for
-from isocenter.image.diffusion_lesion import LesionRule
 from isocenter.physics.diffusion_mr import TISSUE_ADC, diffusion_weighted
 from isocenter.physics.mr_signal import relaxation, rician, spin_echo
-from isocenter.tasks.adc.stream import adc_maps
+from isocenter.tasks.adc.settings import AdcSettings
+from isocenter.tasks.adc.stream import adc_maps, rule_of
 
 B_VALUES = (0.0, 1000.0)
 FIELD_TESLA, TR_MS, TE_MS = 3.0, 6000.0, 85.0
@@ -125,7 +125,7 @@ def measure(seed: int, *, radius_mm: float, signal_to_noise: float) -> dict[str,
     head = simulate(seed, radius_mm=radius_mm, signal_to_noise=signal_to_noise)
     started = time.perf_counter()
     images = diffusion_images(head.images, B_VALUES, SPACING_MM)
-    maps = adc_maps(images, LesionRule())
+    maps = adc_maps(images, rule_of(AdcSettings()))
     seconds = time.perf_counter() - started
     brain = (head.adc_um2_per_s > 0) & (head.adc_um2_per_s < 1500) & maps.measured
     error = maps.adc_um2_per_s - head.adc_um2_per_s

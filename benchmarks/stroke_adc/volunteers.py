@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocenter.core.volume import Geometry
-from isocenter.image.diffusion_lesion import LesionRule, head_mask, num_parts
+from isocenter.image.diffusion_lesion import head_mask, num_parts
 from isocenter.image.mr_noise import tissue_noise_sd
 from isocenter.tasks.adc.images import DiffusionImages
-from isocenter.tasks.adc.stream import AdcMaps, adc_maps
+from isocenter.tasks.adc.settings import AdcSettings
+from isocenter.tasks.adc.stream import AdcMaps, adc_maps, rule_of
 
 BRAIN_ADC_UM2_PER_S = 200.0, 3500.0
 MICROLITERS_IN_ML = 1000.0
@@ -79,7 +80,7 @@ def measure(scan: Scan) -> dict[str, Any]:
     """Our fit against the scanner's map in the head, what was marked, and seconds."""
     started = time.perf_counter()
     images = diffusion_images(scan.images, (0.0, scan.b_value_s_per_mm2), scan.spacing_mm)
-    maps = adc_maps(images, LesionRule())
+    maps = adc_maps(images, rule_of(AdcSettings()))
     seconds = time.perf_counter() - started
     figures: dict[str, Any] = {
         "scan": scan.name,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,10 +10,11 @@ from tests.dicom.diffusion_files import SPACING_MM, adc_of, head_of, infarct_of,
 from isocenter.image.diffusion_lesion import LesionRule, head_mask, lesion_mask, num_parts
 
 NOISE = 300.0
+RULE = LesionRule(adc_below_um2_per_s=620.0, bright_sd=2.5, smallest_ml=0.2)
 
 
 def marked(
-    weighted: NDArray, adc: NDArray, *, rule: LesionRule | None = None, measured: bool = True
+    weighted: NDArray, adc: NDArray, *, rule: LesionRule = RULE, measured: bool = True
 ) -> NDArray:
     return lesion_mask(
         weighted,
@@ -64,12 +67,12 @@ def test_the_shading_of_coils_does_not_hide_a_lesion() -> None:
 def test_small_ones_are_noise(smallest_ml: float, is_kept: bool) -> None:
     volume_ml = infarct_of().sum() * np.prod(SPACING_MM) / 1000
     assert volume_ml == pytest.approx(4.0)
-    rule = LesionRule(smallest_ml=smallest_ml)
+    rule = replace(RULE, smallest_ml=smallest_ml)
     assert marked(signal_of(1000.0, noise=NOISE), adc_of(), rule=rule).any() == is_kept
 
 
 def test_a_lower_threshold_marks_less() -> None:
-    rule = LesionRule(adc_below_um2_per_s=390.0)
+    rule = replace(RULE, adc_below_um2_per_s=390.0)
     assert not marked(signal_of(1000.0, noise=NOISE), adc_of(), rule=rule).any()
 
 

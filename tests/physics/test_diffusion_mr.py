@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from isocenter.physics.diffusion_mr import (
     FLOOR_SNR,
-    INFARCT_CORE_UM2_PER_S,
     TISSUE_ADC,
     diffusion_weighted,
     fit_adc,
     trace_weighted,
 )
+from isocenter.physics.infarct_core import INFARCT_CORE_UM2_PER_S
 from isocenter.physics.mr_signal import TISSUES
 
 adcs = st.floats(50, 4000)

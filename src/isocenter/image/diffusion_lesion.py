@@ -38,9 +38,9 @@ class LesionRule:
             sensitivity of coils.
     """
 
-    adc_below_um2_per_s: float = 620.0
-    bright_sd: float = 2.5
-    smallest_ml: float = 0.2
+    adc_below_um2_per_s: float
+    bright_sd: float
+    smallest_ml: float
     rim_mm: float = 3.0
     shading_mm: float = 30.0
 
@@ -90,7 +90,7 @@ def lesion_mask(
     head: NDArray,
     measured: NDArray,
     spacing_mm: tuple[float, float, float],
-    rule: LesionRule | None = None,
+    rule: LesionRule,
 ) -> NDArray:
     """Where diffusion is restricted by the rule: bool, (slice, row, column); all False for none.
 
@@ -100,9 +100,8 @@ def lesion_mask(
         head: where the head is, such as by :func:`head_mask`.
         measured: where the ADC rests on signals above the noise.
         spacing_mm: of slices, rows and columns.
-        rule: what counts; None takes the defaults.
+        rule: what counts.
     """
-    rule = rule or LesionRule()
     inner = head & measured & _inside(head, rule.rim_mm, spacing_mm)
     low, high = BRAIN_ADC_UM2_PER_S
     healthy = inner & (adc_um2_per_s >= max(rule.adc_below_um2_per_s, low))

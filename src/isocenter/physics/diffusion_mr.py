@@ -70,10 +70,6 @@ TISSUE_ADC: Mapping[str, Diffusivity] = MappingProxyType(
 )
 """The ADC that simulations draw and that a fit is compared with, by tissue."""
 
-INFARCT_CORE_UM2_PER_S = 620.0
-"""Upper end of the ADC of an infarct core (Purushotham et al., J. Magn. Reson. Imaging 41:977,
-2015: best agreement with final infarcts after reperfusion)."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class AdcFit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isocenter.physics.diffusion_mr import INFARCT_CORE_UM2_PER_S
+from isocenter.physics.infarct_core import INFARCT_CORE_UM2_PER_S
 from isocenter.tasks.settings import Settings, setting
 
 
