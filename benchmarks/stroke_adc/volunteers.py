@@ -49,6 +49,7 @@ def read_scans(folder: Path) -> Iterator[Scan]:
     """
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as file:
+            slices_mm, rows_mm, columns_mm = (float(step) for step in file["spacing_mm"])
             scales = [float(file[f"scale_{name}"]) for name in ("b0", "dwi")]
             yield Scan(
                 name=path.stem,
@@ -57,7 +58,7 @@ def read_scans(folder: Path) -> Iterator[Scan]:
                     [file[name] * scale for name, scale in zip(("b0", "dwi"), scales, strict=True)]
                 ),
                 adc_um2_per_s=file["adc"].astype(float) if "adc" in file.files else None,
-                spacing_mm=tuple(float(step) for step in file["spacing_mm"]),
+                spacing_mm=(slices_mm, rows_mm, columns_mm),
             )
 
 

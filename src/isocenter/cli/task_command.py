@@ -151,7 +151,8 @@ def _scans(task: Task[Any, Any]) -> Iterator[inspect.Parameter]:
             text = f"{each.what[:1].upper()}{each.what[1:]}: DICOM file, folder, or tree with "
             text += "several series"
             text += "." if each.opener else "; or a NIfTI or MetaImage file."
-            yield _parameter(each.name, Annotated[Path, typer.Argument(metavar="INPUT", help=text)])
+            argument = typer.Argument(metavar=_shown_name(each), help=text)
+            yield _parameter(each.name, Annotated[Path, argument])
         else:
             option = typer.Option(f"--{_dashed(each.name)}", metavar="INPUT", help=f"{each.what}.")
             kind: Any = Path | None if each.optional else Path
@@ -162,7 +163,7 @@ def _scans(task: Task[Any, Any]) -> Iterator[inspect.Parameter]:
 def _options(task: Task[Any, Any]) -> Iterator[inspect.Parameter]:
     for each in task.reads:
         name = _series_name(task, each)
-        text = "Which series of INPUT: its number in the listing, its UID or the end of it"
+        text = f"Which series of {_shown_name(each)}: its number in the listing, its UID or the end of it"
         text += "; several with commas between." if each.opener else "."
         option = typer.Option(f"--{_dashed(name)}", metavar="NUMBER|UID", help=text)
         yield _parameter(name, Annotated[str | None, option], None)
@@ -177,6 +178,11 @@ def _options(task: Task[Any, Any]) -> Iterator[inspect.Parameter]:
             yield _parameter(name, annotation, default)
     if "limits" in common:
         yield _parameter("limit", LimitOption, None)
+
+
+def _shown_name(reads: Reads) -> str:
+    """What the help calls an input."""
+    return reads.name.upper() if reads.opener else "INPUT"
 
 
 def _series_name(task: Task[Any, Any], reads: Reads) -> str:

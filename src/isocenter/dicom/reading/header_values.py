@@ -43,7 +43,7 @@ class PrivateElement:
 @cache
 def private_tags(elements: tuple[PrivateElement, ...]) -> frozenset[int]:
     """Every tag under which elements, and the names of their blocks, may stand."""
-    tags = set()
+    tags: set[int] = set()
     for one in elements:
         tags.update(one.group << 16 | block for block in _BLOCKS)
         tags.update(one.group << 16 | block << 8 | one.element for block in _BLOCKS)

@@ -126,8 +126,8 @@ def _stated_b_values(values: Values) -> Iterator[tuple[str, float]]:
     """b-values by where they stand, the standard's first; whatever number is stated."""
     for name, words in _B_ELEMENTS.items():
         value = values.get(name)
-        parts = list(value) if _is_several(value) else [value]
-        b_value = lenient_number(parts[0]) if parts else None
+        parts = _parts(value) or (value,)
+        b_value = lenient_number(parts[0])
         if b_value is None:
             continue
         if name == "GE b" and b_value >= GE_OFFSET:
@@ -135,8 +135,10 @@ def _stated_b_values(values: Values) -> Iterator[tuple[str, float]]:
         yield words, b_value
 
 
-def _is_several(value: Any) -> bool:
-    return not isinstance(value, str | bytes) and hasattr(value, "__iter__")
+def _parts(value: Any) -> tuple[Any, ...]:
+    """The values of an element that has several; none of one that has a single value."""
+    is_several = not isinstance(value, str | bytes) and hasattr(value, "__iter__")
+    return tuple(value) if is_several else ()
 
 
 def _kind_of_image(words: list[str]) -> str:
@@ -161,9 +163,7 @@ def _direction(values: Values) -> tuple[float, ...] | None:
         candidates.append(item.get("DiffusionGradientOrientation"))
     candidates += [values.get("Siemens direction"), values.get("United Imaging direction")]
     for candidate in candidates:
-        if not _is_several(candidate):
-            continue
-        parts = [lenient_number(part) for part in candidate]
+        parts = [lenient_number(part) for part in _parts(candidate)]
         known = [part for part in parts if part is not None]
         length = sum(part**2 for part in known) ** 0.5
         if len(parts) == len(known) == 3 and length > _NO_DIRECTION:
