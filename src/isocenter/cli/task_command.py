@@ -163,7 +163,10 @@ def _scans(task: Task[Any, Any]) -> Iterator[inspect.Parameter]:
 def _options(task: Task[Any, Any]) -> Iterator[inspect.Parameter]:
     for each in task.reads:
         name = _series_name(task, each)
-        text = f"Which series of {_shown_name(each)}: its number in the listing, its UID or the end of it"
+        text = (
+            f"Which series of {_shown_name(each)}: its number in the listing, its UID or the end "
+        )
+        text += "of it"
         text += "; several with commas between." if each.opener else "."
         option = typer.Option(f"--{_dashed(name)}", metavar="NUMBER|UID", help=text)
         yield _parameter(name, Annotated[str | None, option], None)
