@@ -132,7 +132,7 @@ def _run(task: Task[Any, Any], output: Path, given: dict[str, Any]) -> Answer:
 
 def _doing(task: Task[Any, Any]) -> str:
     """What stands before the bar, such as "Enhancing" for "enhance"."""
-    return f"{task.command.removesuffix('e').capitalize()}ing"
+    return task.doing or f"{task.command.removesuffix('e').capitalize()}ing"
 
 
 def _parameter(name: str, annotation: Any, *default: Any) -> inspect.Parameter:
@@ -149,8 +149,10 @@ def _scans(task: Task[Any, Any]) -> Iterator[inspect.Parameter]:
     for each in task.reads:
         if len(task.reads) == 1:
             text = f"{each.what[:1].upper()}{each.what[1:]}: DICOM file, folder, or tree with "
-            text += "several series; or a NIfTI or MetaImage file."
-            yield _parameter(each.name, Annotated[Path, typer.Argument(metavar="INPUT", help=text)])
+            text += "several series"
+            text += "." if each.opener else "; or a NIfTI or MetaImage file."
+            argument = typer.Argument(metavar=_shown_name(each), help=text)
+            yield _parameter(each.name, Annotated[Path, argument])
         else:
             option = typer.Option(f"--{_dashed(each.name)}", metavar="INPUT", help=f"{each.what}.")
             kind: Any = Path | None if each.optional else Path
@@ -161,11 +163,12 @@ def _scans(task: Task[Any, Any]) -> Iterator[inspect.Parameter]:
 def _options(task: Task[Any, Any]) -> Iterator[inspect.Parameter]:
     for each in task.reads:
         name = _series_name(task, each)
-        option = typer.Option(
-            f"--{_dashed(name)}",
-            metavar="NUMBER|UID",
-            help="Which series of INPUT: its number in the listing, its UID or the end of it.",
+        text = (
+            f"Which series of {_shown_name(each)}: its number in the listing, its UID or the end "
         )
+        text += "of it"
+        text += "; several with commas between." if each.opener else "."
+        option = typer.Option(f"--{_dashed(name)}", metavar="NUMBER|UID", help=text)
         yield _parameter(name, Annotated[str | None, option], None)
     common = common_options(task)
     if "largest_run" in common:
@@ -178,6 +181,11 @@ def _options(task: Task[Any, Any]) -> Iterator[inspect.Parameter]:
             yield _parameter(name, annotation, default)
     if "limits" in common:
         yield _parameter("limit", LimitOption, None)
+
+
+def _shown_name(reads: Reads) -> str:
+    """What the help calls an input."""
+    return reads.name.upper() if reads.opener else "INPUT"
 
 
 def _series_name(task: Task[Any, Any], reads: Reads) -> str:

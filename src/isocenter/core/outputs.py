@@ -35,7 +35,9 @@ HOUNSFIELD = Unit(name="HU", code=Code("[hnsf'U]", "UCUM", "Hounsfield unit"))
 SQUARE_MICROMETERS_PER_SECOND = Unit(
     name="µm²/s", code=Code("um2/s", "UCUM", "square micrometer per second")
 )
+MILLILITER = Unit(name="mL", code=Code("mL", "UCUM", "milliliter"))
 NO_UNIT = Unit(name="", code=Code("1", "UCUM", "no units"))
+ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,9 @@ class MapOutput:
         quantity: what is measured, for Quantity Definition Sequence.
         window: lowest and highest value that a viewer shows at first.
         flag: first words of Series Description; the content label follows.
+        image_flavor: value 3 of Image Type where it is written as images.
+        image_step: what one stored integer is worth there; 0 takes the finest step that fits.
+        always_images: whether it is written as images too where nobody asked for them.
     """
 
     name: str
@@ -89,6 +94,9 @@ class MapOutput:
     quantity: Code
     window: tuple[float, float] = (0.0, 100.0)
     flag: str = "AI"
+    image_flavor: str = "OTHER"
+    image_step: float = 0.0
+    always_images: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +106,8 @@ class MaskOutput:
     Attributes:
         name, label, derivation: as in :class:`SeriesOutput`.
         category, kind: Segmented Property Category and Type.
+        flag: first words of Series Description and Image Comments.
+        family: of the algorithm, out of CID 7162.
     """
 
     name: str
@@ -105,6 +115,29 @@ class MaskOutput:
     derivation: Code
     category: Code
     kind: Code
+    flag: str = "AI SEGMENTATION"
+    family: Code = ARTIFICIAL_INTELLIGENCE
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurementOutput:
+    """Measurements of what a mask marks: a DICOM Structured Report by template TID 1500.
+
+    Attributes:
+        name, label, derivation: as in :class:`SeriesOutput`; the last is the method of each.
+        mask: what is measured; written beside it, and referred to.
+        of: the map whose mean within the mask is told besides the volume.
+        procedure: that was reported on.
+        finding: what the mask marks.
+    """
+
+    name: str
+    label: str
+    derivation: Code
+    mask: MaskOutput
+    of: MapOutput
+    procedure: Code
+    finding: Code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +156,7 @@ class MapImages:
 
     @property
     def label(self) -> str:
-        return "Map, images"
+        return f"{self.map.label}, images"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +180,7 @@ class MapPictures:
         return "Map, in color"
 
 
-Output = SeriesOutput | MapOutput | MaskOutput
+Output = SeriesOutput | MapOutput | MaskOutput | MeasurementOutput
 """What a task declares."""
 
 WrittenOutput = Output | MapImages | MapPictures

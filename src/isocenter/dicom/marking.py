@@ -41,6 +41,8 @@ class Provenance:
         model_description: one sentence on the method, for people.
         synthetic: value of Synthetic Data; False only for a model whose faithfulness was validated
             and signed off. A source that is synthetic makes the result synthetic in any case.
+        calculated: a formula gave every value from what was acquired: no model made anything, so
+            the result is as real as its sources.
         limits: one sentence on what the result is not for.
         forced_warnings: rules that were overridden, in words; empty takes those of ``record``.
         series_description: words after the flag; empty takes those of the source series.
@@ -51,6 +53,7 @@ class Provenance:
     record: RunRecord
     model_description: str
     synthetic: bool = True
+    calculated: bool = False
     limits: str = "Not for primary diagnosis."
     forced_warnings: tuple[str, ...] = ()
     series_description: str = ""
@@ -102,7 +105,8 @@ def mark(
         sources: headers that still hold General Equipment; empty where there is no source.
         purpose: what the model did: changed images or synthesized new ones.
     """
-    synthetic = provenance.synthetic or any(one.get("SyntheticData") == "YES" for one in sources)
+    made_up = provenance.synthetic and not provenance.calculated
+    synthetic = made_up or any(one.get("SyntheticData") == "YES" for one in sources)
     equipment: list[Dataset] = []
     for source in sources:
         earlier = _items(source, "ContributingEquipmentSequence")
@@ -144,9 +148,8 @@ def derivation_text(provenance: Provenance, *, made_from: str, earlier: str = ""
         earlier: the source's own derivation, if it was derived already.
     """
     record = provenance.record
-    how = "AI-generated" if record.weights_sha256 else "Computed without a scan"
     parts = [
-        f"{how}: {record.task} by {PRODUCT} {record.product_version}, model {_model_name(record)}.",
+        f"{_how(provenance)}.",
         *(f"WARNING, rule overridden: {warning.rstrip('.')}." for warning in provenance.warnings),
         provenance.limits,
         provenance.model_description,
@@ -155,6 +158,16 @@ def derivation_text(provenance: Provenance, *, made_from: str, earlier: str = ""
         f"Source: {earlier}" if earlier else "",
     ]
     return fitted(" ".join(part for part in parts if part), 1024)
+
+
+def _how(provenance: Provenance) -> str:
+    """What made it, in words."""
+    record = provenance.record
+    by = f"{record.task} by {PRODUCT} {record.product_version}"
+    if provenance.calculated:
+        return f"Calculated from acquired images: {by}, no model"
+    how = "AI-generated" if record.weights_sha256 else "Computed without a scan"
+    return f"{how}: {by}, model {_model_name(record)}"
 
 
 def comment_text(provenance: Provenance, *, flag: str) -> str:
@@ -189,7 +202,8 @@ def _device_serial_number(record: RunRecord) -> str:
 
 
 def _model_name(record: RunRecord) -> str:
-    weights = f"@{record.weights_sha256[:12]}" if record.weights_sha256 else ""
+    has_weights = record.weights_sha256.strip("0")
+    weights = f"@{record.weights_sha256[:12]}" if has_weights else ""
     return f"{record.model_name} {record.model_version}{weights}"
 
 

@@ -79,7 +79,7 @@ def open_inputs(
                 raise InputRefused(f"{each.name} is missing: {each.what}")
             continue
         try:
-            opened.append(_open(each, scan, series.get(each.name), largest_run, limits))
+            opened.extend(_open(each, scan, series.get(each.name), largest_run, limits))
         except (InputRefused, SeriesChoiceNeeded) as error:
             if len(reads) > 1:
                 error.add_note(each.name)
@@ -98,6 +98,23 @@ def source_digest(opened: Sequence[Opened]) -> str:
 
 
 def _open(
+    reads: Reads, scan: Input, series: str | None, largest_run: bool, limits: Limits
+) -> list[Opened]:
+    if reads.opener is None:
+        return [_open_one(reads, scan, series, largest_run, limits)]
+    if not isinstance(scan, str | Path):
+        raise InputRefused(
+            f"{reads.name} must be a path, got {type(scan).__name__}; what is read is said by "
+            "DICOM headers"
+        )
+    path = named_path(scan)
+    found = reads.opener(path, series=series, largest_run=largest_run, limits=limits)
+    for source in found.values():
+        _check_meaning(reads, source)
+    return [Opened(name=name, source=source, ending="") for name, source in found.items()]
+
+
+def _open_one(
     reads: Reads, scan: Input, series: str | None, largest_run: bool, limits: Limits
 ) -> Opened:
     if isinstance(scan, str | Path):

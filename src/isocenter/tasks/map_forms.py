@@ -57,7 +57,7 @@ class MapForms:
             return
         if self.maps != IMAGES:
             yield output
-        if self.maps != PARAMETRIC:
+        if self.maps != PARAMETRIC or output.always_images:
             yield MapImages(map=output)
         if self.color:
             series = [one.name for one in outputs if isinstance(one, SeriesOutput)]

@@ -62,6 +62,8 @@ def common_options(task: Task[Any, Any]) -> tuple[str, ...]:
         useless |= {"model", "device"}
     if task.judge is None:
         useless |= {"force"}
+    if task.reads and all(each.opener for each in task.reads):
+        useless |= {"dicom"}
     if not has_maps(task.outputs):
         useless |= {"maps", "color_map"}
     return tuple(name for name in _COMMON if name not in useless)

@@ -13,6 +13,7 @@ from isocenter.tasks.task import Task
 
 TASKS = {
     "enhance": "isocenter.tasks.ct_enhance.task",
+    "adc": "isocenter.tasks.adc.task",
 }
 
 

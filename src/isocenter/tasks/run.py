@@ -420,6 +420,7 @@ def _provenance(prepared: _Run) -> Provenance:
         model_description=prepared.work.description,
         forced_warnings=prepared.record.warnings,
         context=prepared.work.context,
+        calculated=prepared.work.calculated,
     )
 
 

@@ -17,6 +17,7 @@ from isocenter.core.outputs import (
     MapOutput,
     MapPictures,
     MaskOutput,
+    MeasurementOutput,
     SeriesOutput,
     WrittenOutput,
 )
@@ -114,6 +115,29 @@ class MapPicturesSink:
         self.writer.finish()
 
 
+@dataclass(frozen=True, kw_only=True)
+class MeasurementSink:
+    """Measures a mask in a map, and writes what it measured.
+
+    Attributes:
+        name: of the output.
+        output: which mask, in which map.
+        writer: of the report.
+    """
+
+    name: str
+    output: MeasurementOutput
+    writer: Any
+    num_clipped: int = 0
+
+    def take(self, result: SliceResult) -> None:
+        mask, values = result.values[self.output.mask.name], result.values[self.output.of.name]
+        self.writer.write(result.index, mask, values)
+
+    def finish(self) -> None:
+        self.writer.finish()
+
+
 @dataclass(frozen=True)
 class ObserverSink:
     """Shows every slice to an observer."""
@@ -165,12 +189,14 @@ class Place:
     ending: str
     provenance: Provenance
 
-    def sink(self, output: WrittenOutput) -> OutputSink | MapPicturesSink:
+    def sink(self, output: WrittenOutput) -> OutputSink | MapPicturesSink | MeasurementSink:
         """What writes one output."""
         folder = self.folder / output.name
         folder.mkdir()
         if isinstance(output, MapPictures):
             return self._pictures(output, folder)
+        if isinstance(output, MeasurementOutput):
+            return self._measurements(output, folder)
         writer = self._dicom(output, folder) if not self.ending else self._volume(output, folder)
         return OutputSink(
             name=output.name,
@@ -200,6 +226,15 @@ class Place:
             ),
         )
 
+    def _measurements(self, output: MeasurementOutput, folder: Path) -> MeasurementSink:
+        from isocenter.dicom.writing.measurements import MeasurementWriter
+
+        assert not self.ending  # a task that measures reads DICOM
+        writer = MeasurementWriter(
+            self._map_place(), folder, provenance=self.provenance, output=output
+        )
+        return MeasurementSink(name=output.name, output=output, writer=writer)
+
     def _gray_window(self) -> tuple[float, float]:
         """Soft tissue in HU; else what most values of the middle slice that was read lie in."""
         if not self.sources:
@@ -219,7 +254,8 @@ class Place:
         return output.absolute or all(each.ending for each in self.sources)
 
     def _volume(self, output: WrittenOutput, folder: Path) -> SliceWriter:
-        assert not isinstance(output, MapImages | MapPictures)  # refused: forms of DICOM alone
+        # Refused before: forms of DICOM alone.
+        assert not isinstance(output, MapImages | MapPictures | MeasurementOutput)
         return _VolumeFileWriter(
             path=folder / f"{output.name}{self.ending}",
             geometry=self.geometry,
@@ -263,8 +299,8 @@ class Place:
         return self._grid([each.source for each in self.sources if not each.ending])
 
     def _grid(self, series: Sequence[Any]) -> Any:
-        """The first series, where results lie on its slices; else a grid of their own."""
-        if series and self.geometry == series[0].geometry:
+        """The only series, where results lie on its slices; else a grid that names all."""
+        if len(series) == 1 and self.geometry == series[0].geometry:
             return series[0]
         from isocenter.dicom.writing.new_grid import NewGrid
 

@@ -20,8 +20,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isocenter.core.acquisition import Acquisition
+    from isocenter.core.limits import Limits
     from isocenter.core.volume import Geometry, SliceSource
     from isocenter.tasks.report.content import Page
+
+
+class StudyOpener(Protocol):
+    """Opens several scans of one path."""
+
+    def __call__(
+        self, path: Path, /, *, series: str | None, largest_run: bool, limits: Limits
+    ) -> Mapping[str, SliceSource]:
+        """The scans by name, in order; the first one's notes and files seen are those of all.
+
+        Args:
+            path: a file, folder or tree.
+            series: which series, as the user names them; None where nothing was named.
+            largest_run: take the largest even run where slices are missing.
+            limits: what it may cost.
+
+        Raises:
+            InputRefused: what is there cannot be worked on.
+        """
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +55,7 @@ class Reads:
         modality: DICOM Modality, which decides who opens it; "" takes what comes.
         unit: that its values must be in, as :class:`isocenter.core.volume.Volume` names it.
         optional: whether the task can do without it.
+        opener: opens a path that holds several scans, such as a study; None where it is one.
     """
 
     name: str
@@ -41,6 +63,7 @@ class Reads:
     modality: str
     unit: str
     optional: bool = False
+    opener: StudyOpener | None = None
 
 
 class Model(Protocol):
@@ -66,7 +89,8 @@ class Case(Generic[S, M]):
     """What one run was given, opened and checked.
 
     Attributes:
-        scans: by name of what the task reads; what is optional and was not given is left out.
+        scans: by name of what the task reads, or of what its opener found there; what is optional
+            and was not given is left out.
         settings: as the user set them.
         model: what ``load_model`` of the task gave, or what the caller gave in its place.
     """
@@ -141,6 +165,7 @@ class Work(Generic[S]):
         context: neighbouring slices on each side that a slice is computed from.
         geometry: where the slices of the result lie; None takes that of the first scan.
         acquisition: what a new series says of its making; None takes that of the first scan.
+        calculated: a formula gives every value from what was acquired, so nothing is artificial.
     """
 
     results: Iterable[SliceResult]
@@ -151,6 +176,7 @@ class Work(Generic[S]):
     context: int = 0
     geometry: Geometry | None = None
     acquisition: Acquisition | None = None
+    calculated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +186,7 @@ class Task(Generic[S, M]):
     Attributes:
         name: stable, in records, such as "ct_enhance".
         command: of the command line and of the call in Python, such as "enhance".
+        doing: what stands before the bar of its progress; "" takes that of the command.
         summary: one sentence on what it does, the help of the command.
         settings: class of its settings.
         outputs: what it writes, each into a folder of its own.
@@ -182,3 +209,4 @@ class Task(Generic[S, M]):
     judge_header: Callable[[Case[S, M]], Suitability] | None = None
     judge: Callable[[Case[S, M]], Suitability] | None = None
     load_model: Callable[[Path | None, str], M] | None = field(default=None)
+    doing: str = ""

@@ -181,6 +181,7 @@ def parse_file(
     path: Path,
     *,
     keywords: Sequence[str] | None = None,
+    also: frozenset[int] = frozenset(),
     sop_classes: Collection[str] | None = None,
     what: str = "the file",
     limits: Limits = DEFAULT_LIMITS,
@@ -191,6 +192,7 @@ def parse_file(
         path: any file.
         keywords: DICOM keywords to keep; sequences among them are kept whole. Without them, all
             public elements.
+        also: tags to keep beside those keywords, such as private ones.
         sop_classes: where given, of files of other kinds no more than group 0028 is read.
         what: how messages name the file.
         limits: what it may cost.
@@ -206,7 +208,7 @@ def parse_file(
                 start=meta.end,
                 transfer_syntax=meta.transfer_syntax,
                 limits=limits,
-                tags=None if keywords is None else _tags(tuple(keywords)),
+                tags=None if keywords is None else _tags(tuple(keywords)) | also,
                 sop_classes=sop_classes,
             )
             dataset = dcmread(io.BytesIO(_bytes_of(stream, meta, header)), force=True)

@@ -260,7 +260,7 @@ def _judged(
         refusal = error
     beside = lost.beside.get(files[0].series_uid, (0, 0))
     if any(beside) and run != "largest":
-        refusal = _incomplete(refusal, *beside, len(kept))
+        refusal = incomplete(refusal, *beside, len(kept))
     used = len({frame.file_index for frame in frames})
     return FoundSeries(
         summary=_summary(number, kept, refusal, top=top, beside=beside),
@@ -308,7 +308,7 @@ def _summary(
     )
 
 
-def _incomplete(
+def incomplete(
     refusal: InputRefused | None, num_damaged: int, num_unreadable: int, num_files: int
 ) -> InputRefused | None:
     """Where slices may hide in files that cannot be read, that is the thing to say."""
@@ -381,7 +381,7 @@ def choose(found: Sequence[FoundSeries], series: str | None) -> FoundSeries:
         InputRefused: the series, or every one, is refused.
     """
     if series is not None:
-        chosen = _named(found, str(series).strip())
+        chosen = named(found, str(series).strip())
         if chosen.refusal is not None:
             raise chosen.refusal
         return chosen
@@ -402,7 +402,12 @@ def choose(found: Sequence[FoundSeries], series: str | None) -> FoundSeries:
     )
 
 
-def _named(series: Sequence[FoundSeries], name: str) -> FoundSeries:
+def named(series: Sequence[FoundSeries], name: str) -> FoundSeries:
+    """The series of a listing that a number, a Series Instance UID or the end of one names.
+
+    Raises:
+        SeriesChoiceNeeded: there is none, or several end so.
+    """
     by_uid = [found for found in series if found.summary.key == name]
     by_number = [found for found in series if str(found.summary.number) == name]
     by_end = []

@@ -36,6 +36,8 @@ from isocenter.dicom.reading.header_values import (
     plain_text,
     possible_thickness,
     present_values,
+    private_tags,
+    private_values,
     texts,
 )
 from isocenter.dicom.reading.identity import IDENTITY_KEYWORDS, Identity, identity_of
@@ -201,6 +203,7 @@ def read_image_file(
     parsed = parse_file(
         path,
         keywords=(*KEYWORDS, *kind.keywords),
+        also=private_tags(kind.private),
         sop_classes=kind.sop_classes,
         what=what,
         limits=limits,
@@ -231,6 +234,7 @@ def _image_file(
 ) -> ImageFile:
     dataset = parsed.dataset
     top = present_values(dataset, (*KEYWORDS, *kind.keywords))
+    top |= private_values(dataset, kind.private)
     sop_class = top.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
     sop_class = str(sop_class or "")
     is_read = sop_class in kind.sop_classes

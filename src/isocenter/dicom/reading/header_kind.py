@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from isocenter.core.acquisition import Acquisition
-from isocenter.dicom.reading.header_values import Values
+from isocenter.dicom.reading.header_values import PrivateElement, Values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,7 @@ class HeaderKind:
         multiframe_classes: those whose frames have headers of their own.
         keywords: of the elements that are read, of the image or of each frame.
         groups: functional group sequences that hold them.
+        private: elements of makers that are read of the image, beside those of the standard.
         acquisition: makes acquisition facts of the values of a frame.
     """
 
@@ -27,4 +28,5 @@ class HeaderKind:
     multiframe_classes: tuple[str, ...] = ()
     keywords: tuple[str, ...]
     groups: tuple[str, ...] = ()
+    private: tuple[PrivateElement, ...] = ()
     acquisition: Callable[[Values], Acquisition]

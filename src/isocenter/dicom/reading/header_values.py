@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
 
 from isocenter.core.errors import UnreadableInput
 
@@ -14,6 +19,74 @@ Values = dict[str, Any]
 
 THICKNESS_MM = 1e-3, 1e4
 """No slice is thinner or thicker, scouts among them."""
+
+
+_BLOCKS = range(0x10, 0x100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateElement:
+    """An element of a maker, which is found by the name of its block (PS3.5 7.8.1).
+
+    Attributes:
+        name: under which its value is kept; no keyword of the standard.
+        group, element: its number, with the two digits of the block left out.
+        creator: name of the block.
+    """
+
+    name: str
+    group: int
+    element: int
+    creator: str
+
+
+@cache
+def private_tags(elements: tuple[PrivateElement, ...]) -> frozenset[int]:
+    """Every tag under which elements, and the names of their blocks, may stand."""
+    tags: set[int] = set()
+    for one in elements:
+        tags.update(one.group << 16 | block for block in _BLOCKS)
+        tags.update(one.group << 16 | block << 8 | one.element for block in _BLOCKS)
+    return frozenset(tags)
+
+
+def private_values(dataset: Dataset, elements: Sequence[PrivateElement]) -> Values:
+    """The elements of makers that a header holds; one that cannot be interpreted is left out."""
+    found: Values = {}
+    if not elements:
+        return found
+    blocks = {
+        (tag.group, _lenient_value(dataset, tag)): tag.element
+        for tag in dataset.keys()  # noqa: SIM118
+        if tag.is_private and tag.element in _BLOCKS
+    }
+    for one in elements:
+        block = blocks.get((one.group, one.creator))
+        if block is None:
+            continue
+        value = _lenient_value(dataset, Tag(one.group, block << 8 | one.element))
+        if value not in (None, ""):
+            found[one.name] = value
+    return found
+
+
+def _lenient_value(dataset: Dataset, tag: BaseTag) -> Any:
+    """An element's value, None where there is none or it cannot be interpreted."""
+    try:
+        value = dataset[tag].value
+    except (KeyError, ValueError, TypeError, NotImplementedError, struct.error):
+        return None
+    return plain_text(value, 64) if tag.element in _BLOCKS else _without_type(value)
+
+
+def _without_type(value: Any) -> Any:
+    """A value whose representation nobody stated: one binary number, or else text."""
+    if not isinstance(value, bytes):
+        return value
+    if len(value) in (4, 8) and not re.fullmatch(rb"[-+.\d eE\\\0A-Z]*", value):
+        return struct.unpack("<f" if len(value) == 4 else "<d", value)[0]
+    text = value.decode("ascii", "replace").strip(" \0")
+    return text.split("\\") if "\\" in text else text
 
 
 def present_values(dataset: Dataset, keywords: tuple[str, ...]) -> Values:

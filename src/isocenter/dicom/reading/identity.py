@@ -106,7 +106,11 @@ def have_frames_of_their_own(identities: Sequence[Identity]) -> bool:
 
 
 def check_one_identity(
-    identities: Sequence[Identity], num_slices: Sequence[int], *, frames_may_differ: bool
+    identities: Sequence[Identity],
+    num_slices: Sequence[int],
+    *,
+    frames_may_differ: bool,
+    what: str = "the slices of one series",
 ) -> None:
     """Refuse images that are not of one patient, study, frame of reference and modality.
 
@@ -114,6 +118,7 @@ def check_one_identity(
         identities: of each file.
         num_slices: that each file holds.
         frames_may_differ: pass over the frames of reference.
+        what: how a refusal names them.
 
     Raises:
         UnsuitableScan: naming every attribute that differs and in how many slices.
@@ -128,7 +133,7 @@ def check_one_identity(
         return
     meaning = " and ".join(dict.fromkeys(trait.meaning for trait, _ in differing))
     raise UnsuitableScan(
-        f"the slices of one series differ in {_joined([words for _, words in differing])}, so they "
+        f"{what} differ in {_joined([words for _, words in differing])}, so they "
         f"may be {meaning}; separate them, or export the series again",
         reason=differing[0][0].reason,
     )

@@ -45,6 +45,7 @@ def map_images_writer(
             image_type=of_map.content_label,
             flag=f"{of_map.flag} {of_map.content_label}",
             absolute=True,
+            image_flavor=of_map.image_flavor,
         ),
         grid=grid_of(place, provenance),
         of_map=of_map,

@@ -10,8 +10,9 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from isocenter.core.acquisition import Acquisition
+from isocenter.core.outputs import Code
 from isocenter.core.volume import Geometry
-from isocenter.dicom.marking import SYNTHESIZING_EQUIPMENT, Provenance
+from isocenter.dicom.marking import PROCESSING_EQUIPMENT, SYNTHESIZING_EQUIPMENT, Provenance
 from isocenter.dicom.writing.derived_header import number_in_band
 from isocenter.dicom.writing.grid import Grid, Plane, SeriesGrid, SourceSlice
 from isocenter.dicom.writing.image_kind import decimal
@@ -77,8 +78,6 @@ def grid_of(place: ImageSeries | NewGrid, provenance: Provenance) -> Grid:
 class OwnGrid:
     """A new grid, with what one run says of it."""
 
-    purpose = SYNTHESIZING_EQUIPMENT
-
     def __init__(self, new: NewGrid, provenance: Provenance) -> None:
         self._new = new
         self._provenance = provenance
@@ -91,6 +90,11 @@ class OwnGrid:
     @property
     def geometry(self) -> Geometry:
         return self._new.geometry
+
+    @property
+    def purpose(self) -> Code:
+        """What is calculated from images is processed, not synthesized."""
+        return PROCESSING_EQUIPMENT if self._provenance.calculated else SYNTHESIZING_EQUIPMENT
 
     def name(self, index: int | None = None) -> str:
         of_sources = [series.series_instance_uid for series in self._new.sources]
@@ -119,7 +123,9 @@ class OwnGrid:
         return readable_text(self._equipment[0], "SeriesDescription") if self._equipment else ""
 
     def made_from(self) -> str:
-        count = len(self._new.sources)
+        count = len({series.series_instance_uid for series in self._new.sources})
+        if self._provenance.calculated:
+            return f"Calculated from images of {count} source series, place by place."
         return f"Computed from {count} source series on a grid of its own." if count else ""
 
     def plane(self, index: int) -> Plane:

@@ -83,7 +83,8 @@ class NewSeriesWriter:
         """
         self._kind = image_kind(output.modality)
         if of_map is not None:
-            self._kind = replace(self._kind, unit="", scale=None, window=of_map.window)
+            scale = Scale(slope=of_map.image_step) if of_map.image_step else None
+            self._kind = replace(self._kind, unit="", scale=scale, window=of_map.window)
         if self._kind.unit not in ("", output.unit.name):
             raise ValueError(
                 f"a {output.modality} series holds {self._kind.unit}, this output "

@@ -10,7 +10,6 @@ import numpy as np
 from highdicom.seg import Segmentation, SegmentDescription
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
 
 from isocenter.core.files import flush
 from isocenter.core.outputs import MaskOutput
@@ -18,7 +17,7 @@ from isocenter.dicom.marking import PRODUCT, Provenance, comment_text, fitted, s
 from isocenter.dicom.uids import instance_uid, series_uid
 from isocenter.dicom.writing.derived_header import MASK_NUMBER_BAND
 from isocenter.dicom.writing.files import empty_place, save
-from isocenter.dicom.writing.grid import check_slice
+from isocenter.dicom.writing.grid import Grid, check_slice
 from isocenter.dicom.writing.multiframe import (
     complete,
     concept,
@@ -30,7 +29,16 @@ from isocenter.dicom.writing.new_grid import NewGrid, grid_of
 if TYPE_CHECKING:
     from isocenter.dicom.reading.series import ImageSeries
 
-FLAG = "AI SEGMENTATION"
+
+def mask_instance_uid(grid: Grid, provenance: Provenance, output: MaskOutput) -> str:
+    """SOP Instance UID of a mask, which is known before it is written."""
+    digest = provenance.record.digest()
+    return instance_uid(grid.name(0), digest, role=f"mask {output.name}")
+
+
+def mask_series_uid(grid: Grid, provenance: Provenance, output: MaskOutput) -> str:
+    """Series Instance UID of a mask."""
+    return series_uid(grid.name(), provenance.record.digest(), role=f"mask {output.name}")
 
 
 class SegmentationWriter:
@@ -108,15 +116,14 @@ class SegmentationWriter:
         sources = [grid.sources(index) for index in indices]
         planes = [grid.plane(index) for index in indices]
         frames = np.stack([self._frame(index) for index in indices])
-        role = f"mask {output.name}"
         dataset: Dataset = Segmentation(
             **place_arguments(grid, planes),
             pixel_array=frames,
             segmentation_type="BINARY",
             segment_descriptions=[self._segment()],
-            series_instance_uid=series_uid(grid.name(), record.digest(), role=role),
+            series_instance_uid=mask_series_uid(grid, provenance, output),
             series_number=MASK_NUMBER_BAND + grid.series_number(),
-            sop_instance_uid=instance_uid(grid.name(0), record.digest(), role=role),
+            sop_instance_uid=mask_instance_uid(grid, provenance, output),
             instance_number=1,
             manufacturer=PRODUCT,
             manufacturer_model_name=PRODUCT,
@@ -142,8 +149,8 @@ class SegmentationWriter:
         if not dataset.get("Laterality", "L"):
             del dataset.Laterality  # may be empty in images, must not be here
         dataset.Modality = "SEG"
-        dataset.SeriesDescription = series_text(provenance, output.label, flag=FLAG)
-        dataset.ImageComments = comment_text(provenance, flag=FLAG)
+        dataset.SeriesDescription = series_text(provenance, output.label, flag=output.flag)
+        dataset.ImageComments = comment_text(provenance, flag=output.flag)
         return dataset
 
     def _segment(self) -> SegmentDescription:
@@ -156,7 +163,7 @@ class SegmentationWriter:
             algorithm_type="AUTOMATIC",
             algorithm_identification=hd.AlgorithmIdentificationSequence(
                 name=fitted(record.model_name, 64),
-                family=codes.cid7162.ArtificialIntelligence,
+                family=concept(output.family),
                 version=fitted(f"{record.model_version}@{record.weights_sha256[:12]}", 64),
                 source=PRODUCT,
             ),

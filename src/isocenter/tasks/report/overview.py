@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isocenter.core.outputs import MapOutput, MaskOutput, Output, SeriesOutput
+from isocenter.core.outputs import MapOutput, MaskOutput, MeasurementOutput, SeriesOutput
 from isocenter.core.spread import spread_evenly
 from isocenter.core.volume import Geometry
 from isocenter.tasks.report import words
@@ -110,7 +110,7 @@ class GeneralObserver:
         )
 
     def _pictures(self) -> Iterator[Pictures]:
-        scales = {output.name: self._scale(output) for output in self._task.outputs}
+        scales = {output.name: self._scale(output) for output in self._shown_outputs}
         for result in self._kept:
             yield pictures(
                 f"Slice {result.index + 1} of {self._geometry.shape[0]}",
@@ -119,15 +119,21 @@ class GeneralObserver:
                 self._geometry,
             )
 
+    @property
+    def _shown_outputs(self) -> tuple[SeriesOutput | MapOutput | MaskOutput, ...]:
+        """Those that are images."""
+        outputs = self._task.outputs
+        return tuple(one for one in outputs if not isinstance(one, MeasurementOutput))
+
     def _panels(self, result: SliceResult, scales: Mapping[str, Scale]) -> Iterator[Panel]:
         where = f"Slice {result.index + 1}"
         derived = self._derived
         if derived is not None and result.before is not None:
             yield panel("Before", result.before, scales[derived.name], where=where)
-        for output in self._task.outputs:
+        for output in self._shown_outputs:
             yield panel(output.label, result.values[output.name], scales[output.name], where=where)
 
-    def _scale(self, output: Output) -> Scale:
+    def _scale(self, output: SeriesOutput | MapOutput | MaskOutput) -> Scale:
         """Limits that hold nearly all values of the slices shown."""
         if isinstance(output, MaskOutput):
             return Scale(label="inside", low=0, high=1, unit="")

@@ -1,0 +1,1 @@
+"""The apparent diffusion coefficient of a diffusion-weighted study of the head."""
