@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from isocenter.core.files import flush
-from isocenter.core.outputs import MaskOutput
+from isocenter.core.outputs import Code, MaskOutput
 from isocenter.dicom.marking import PRODUCT, Provenance, comment_text, fitted, series_text
 from isocenter.dicom.uids import instance_uid, series_uid
 from isocenter.dicom.writing.derived_header import MASK_NUMBER_BAND
@@ -48,6 +48,8 @@ class SegmentationWriter:
         *,
         provenance: Provenance,
         output: MaskOutput,
+        flag: str = FLAG,
+        by: Code | None = None,
     ) -> None:
         """Start a mask in an empty folder.
 
@@ -55,6 +57,8 @@ class SegmentationWriter:
             place: the series that the mask is of, or a grid of its own.
             folder: exists and holds no mask yet.
             output: what is marked.
+            flag: first words of its description.
+            by: family of algorithms that marked it; artificial intelligence where it is None.
 
         Raises:
             OutputRefused: the folder does not exist or is taken.
@@ -63,6 +67,7 @@ class SegmentationWriter:
         self._folder = empty_place(folder, "SG*.dcm")
         self._provenance = provenance
         self._output = output
+        self._flag, self._by = flag, by
         self._packed: dict[int, NDArray] = {}
         self._written: set[int] = set()
 
@@ -142,8 +147,8 @@ class SegmentationWriter:
         if not dataset.get("Laterality", "L"):
             del dataset.Laterality  # may be empty in images, must not be here
         dataset.Modality = "SEG"
-        dataset.SeriesDescription = series_text(provenance, output.label, flag=FLAG)
-        dataset.ImageComments = comment_text(provenance, flag=FLAG)
+        dataset.SeriesDescription = series_text(provenance, output.label, flag=self._flag)
+        dataset.ImageComments = comment_text(provenance, flag=self._flag)
         return dataset
 
     def _segment(self) -> SegmentDescription:
@@ -156,7 +161,7 @@ class SegmentationWriter:
             algorithm_type="AUTOMATIC",
             algorithm_identification=hd.AlgorithmIdentificationSequence(
                 name=fitted(record.model_name, 64),
-                family=codes.cid7162.ArtificialIntelligence,
+                family=concept(self._by) if self._by else codes.cid7162.ArtificialIntelligence,
                 version=fitted(f"{record.model_version}@{record.weights_sha256[:12]}", 64),
                 source=PRODUCT,
             ),
