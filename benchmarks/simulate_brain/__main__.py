@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -65,6 +66,7 @@ def _simulated(cohort: MrCohort, count: int) -> tuple[list[Head], dict[str, floa
         "contrasts": len(cohort.settings.contrasts),
         "slices_a_minute": 60 * num_slices / wall,
         "slices_a_minute_of_processor": 60 * num_slices / cpu,
+        "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
 
 
@@ -79,7 +81,8 @@ def _table(figures: dict) -> str:
     lines = [
         f"{speed['slices']} slices of {speed['contrasts']} contrasts: "
         f"{speed['slices_a_minute']:.0f} a minute by the clock, "
-        f"{speed['slices_a_minute_of_processor']:.0f} a minute of processor time.",
+        f"{speed['slices_a_minute_of_processor']:.0f} a minute of processor time; "
+        f"{speed['peak_memory_gb']:.1f} GB at most.",
         "",
         "| Ratio | Real heads | Simulated heads, mean (range) |",
         "|---|---|---|",

@@ -99,7 +99,7 @@ def real_adc(data: Path) -> dict[str, float]:
     found = {}
     for path in sorted((data / _DIFFUSION).glob("vol_*.npz")):
         with np.load(path) as arrays:
-            adc = arrays["adc"].astype(np.float32) * float(arrays["scale_adc"])
+            adc = arrays["adc"].astype(np.float32)
             inside = ndimage.binary_erosion(arrays["head"] > 0, iterations=4)
         found[path.stem] = peak(adc[inside])
     return found

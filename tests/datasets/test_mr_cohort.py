@@ -19,7 +19,7 @@ TINY = CohortSettings(
     heads=40,
     size=32,
     pixel_mm=(3.5, 3.5),
-    slice_mm=(12.0, 14.0),
+    slice_mm=(15.0, 15.0),
     lesion_shares=(0.0, 0.0, 0.0, 1.0),
     contrasts=("T1", "FLAIR", "ADC"),
 )

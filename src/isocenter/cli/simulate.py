@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -122,7 +122,7 @@ def _answer(result: SimulateResult) -> Answer:
     )
 
 
-def _made(output: str, label: str, files: tuple[Path, ...]) -> dict[str, object]:
+def _made(output: str, label: str, files: tuple[Path, ...]) -> dict[str, Any]:
     first = files[0]
     is_dicom = first.suffix == ".dcm"
     uid = None

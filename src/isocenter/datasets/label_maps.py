@@ -22,7 +22,7 @@ from isocenter.core.seeds import generator_for
 from isocenter.core.volume import Volume
 from isocenter.datasets.splits import CALIBRATION, TEST, TRAIN, VALIDATION
 from isocenter.image.orientation import transverse
-from isocenter.image.volume_files import read_volume_file
+from isocenter.image.volume_files import read_volume_file, stated
 from isocenter.physics.phantom.analytic_head import analytic_head
 from isocenter.physics.phantom.head_tissues import TISSUE_OF
 
@@ -33,6 +33,7 @@ _NAMES = "lut.json"
 PART_OF_HEAD: Mapping[int, str] = MappingProxyType(
     {3: TEST, 7: TEST, 11: TEST, 5: VALIDATION, 14: CALIBRATION}
 )
+_NUM_MAPS = 17
 _SPACING_MM = (0.3, 3.0)
 _MOST_SHOWN = 8
 _LABELS = 65536
@@ -92,10 +93,13 @@ def label_maps(data: Path) -> list[LabelMap]:
 
 def made_up_maps(number: int) -> list[LabelMap]:
     """So many heads of ellipsoids, for where there is no data."""
-    return [
-        LabelMap(name=f"ellipsoids {place}", part=PART_OF_HEAD.get(place % 17, TRAIN), path=None)
-        for place in range(number)
-    ]
+    return [made_up_map(place) for place in range(number)]
+
+
+def made_up_map(seed: int) -> LabelMap:
+    """One head of ellipsoids; parts of a split go round as those of the data folder's maps do."""
+    part = PART_OF_HEAD.get(seed % _NUM_MAPS, TRAIN)
+    return LabelMap(name=f"ellipsoids {seed}", part=part, path=None)
 
 
 def read_label_map(path: Path) -> NDArray[np.uint8]:
@@ -112,7 +116,9 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
     Raises:
         UnreadableInput: no such file, labels that are not known, or a spacing that no head has.
     """
-    volume = transverse(read_volume_file(path, unit="label", length_unit="mm"))
+    noted = stated(path).unit  # by files that Isocenter wrote
+    unit = "label" if noted is None else noted
+    volume = transverse(read_volume_file(path, unit=unit, length_unit="mm"))
     spacing = volume.geometry.spacing_mm
     if not (_SPACING_MM[0] <= min(spacing) and max(spacing) <= _SPACING_MM[1]):
         raise UnreadableInput(

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocenter.core.checks import check_least, check_positive
-from isocenter.physics.smooth_fields import smooth_field
 
 # Volume susceptibility of soft tissue less that of air, in parts per million.
 # Schenck, Med. Phys. 23:815, 1996.
@@ -20,21 +19,16 @@ TISSUE_LESS_AIR_PPM = -9.4
 PROTON_MHZ_PER_TESLA = 42.577
 
 
-def coil_field(
-    rng: np.random.Generator, shape: tuple[int, ...], *, strength: float, nodes: int = 3
-) -> NDArray[np.float32]:
+def coil_gain(field: NDArray, *, strength: float) -> NDArray:
     """Smooth factor on the signal that receive coils leave, of geometric mean 1.
 
     Args:
-        rng: draws it.
-        shape: of any number of axes.
-        strength: standard deviation of its logarithm; 0.05 to 0.2 in corrected clinical images.
-        nodes: how many waves fit along an axis, roughly.
+        field: any shape, smooth, of mean 0 and deviation 1.
+        strength: standard deviation of its logarithm; 0.03 to 0.2 in corrected clinical images.
     """
     check_least("strength", strength, 0)
-    logarithm = smooth_field(rng, shape, (nodes,) * len(shape))
-    logarithm = (logarithm - logarithm.mean()) / max(float(logarithm.std()), 1e-6)
-    return np.exp(strength * logarithm)
+    gain: NDArray = np.exp(strength * field)
+    return gain
 
 
 def thick_slices(thin: NDArray, num_layers: int) -> NDArray:
@@ -48,20 +42,6 @@ def thick_slices(thin: NDArray, num_layers: int) -> NDArray:
     count = len(thin) // num_layers
     grouped = thin[: count * num_layers].reshape(count, num_layers, *thin.shape[1:])
     mean: NDArray = grouped.mean(1, dtype=np.float32)
-    return mean
-
-
-def larger_pixels(image: NDArray, factor: int) -> NDArray:
-    """Pixels as large as ``factor`` by ``factor`` of those that came: partial volume in the plane.
-
-    Raises:
-        ValueError: rows or columns are no multiple of the factor.
-    """
-    rows, columns = image.shape[-2:]
-    if factor < 1 or rows % factor or columns % factor:
-        raise ValueError(f"{rows} x {columns} pixels do not divide by {factor}")
-    parts = image.reshape(*image.shape[:-2], rows // factor, factor, columns // factor, factor)
-    mean: NDArray = parts.mean((-3, -1))
     return mean
 
 

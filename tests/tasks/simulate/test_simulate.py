@@ -20,7 +20,7 @@ from isocenter.tasks.simulate.settings import SimulateSettings
 from isocenter.tasks.simulate.simulate import SimulateResult, simulate_brain
 
 SMALL = SimulateSettings(
-    size=56, pixel=2.0, slice=12.0, lesion="infarct", artery="MCA", age_hours=20.0, seed=2
+    size=72, pixel=1.4, slice=10.0, flaws=0, lesion="infarct", artery="MCA", age_hours=20.0, seed=5
 )
 
 
@@ -36,7 +36,7 @@ def test_every_contrast_is_a_series_that_can_be_read(study: SimulateResult) -> N
     for name, files in study.images.items():
         series = open_series(files[0].parent, modality="MR")
         assert len(series) == len(files) == SMALL.num_slices
-        assert series.values(0).shape == (56, 56)
+        assert series.values(0).shape == (72, 72)
         header = series.header(0)
         frames.add((header.StudyInstanceUID, header.FrameOfReferenceUID, header.PatientID))
         assert header.SyntheticData == "YES"
@@ -76,7 +76,7 @@ def test_the_mask_lies_where_diffusion_is_low(study: SimulateResult) -> None:
         float(group.PlanePositionSequence[0].ImagePositionPatient[2])
         for group in mask.PerFrameFunctionalGroupsSequence
     ]
-    frames = np.atleast_3d(mask.pixel_array).reshape(-1, 56, 56)
+    frames = np.atleast_3d(mask.pixel_array).reshape(-1, 72, 72)
     inside: list[float] = []
     for height, frame in zip(places, frames, strict=True):
         index = round((height - adc.geometry.origin_mm[2]) / adc.geometry.spacing_mm[0])
@@ -97,7 +97,7 @@ def test_objects_pass_an_independent_judge(
 
 def test_the_truth_lies_beside(study: SimulateResult) -> None:
     labels = read_volume_file(study.labels)
-    assert labels.geometry.shape == (SMALL.num_slices, 56, 56)
+    assert labels.geometry.shape == (SMALL.num_slices, 72, 72)
     names = json.loads((study.folder / "labels.json").read_text())
     assert names["1"] == "white matter"
     assert study.head["artery"] == "MCA"

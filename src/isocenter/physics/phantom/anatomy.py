@@ -94,17 +94,17 @@ class Anatomy:
         fluid = members("ventricle")[self.coarse]
         slices = np.arange(len(fluid))[:, None] * np.array([COARSE, 0, 0])
         height = self.normalized(slices)[:, 0]
-        return _distance_mm(fluid & (height > _AQUEDUCT)[:, None, None])
+        return distance_mm(fluid & (height > _AQUEDUCT)[:, None, None])
 
     @cached_property
     def cortex_mm(self) -> NDArray[np.float32]:
         """Coarse map of the distance to the cortex."""
-        return _distance_mm(members("cortex")[self.coarse])
+        return distance_mm(members("cortex")[self.coarse])
 
     @cached_property
     def outside_mm(self) -> NDArray[np.float32]:
         """Coarse map of the distance to what is no brain; 0 there."""
-        return _distance_mm(~self.brain_coarse)
+        return distance_mm(~self.brain_coarse)
 
     @cached_property
     def brain_coarse(self) -> NDArray[np.bool_]:
@@ -145,7 +145,14 @@ def tissue_number(name: str) -> int:
     return NUM_TISSUES + EXTRA_NAMES.index(name) if name in EXTRA_NAMES else number_of(name)
 
 
-def _distance_mm(mask: NDArray) -> NDArray[np.float32]:
+def whole_box(shape: tuple[int, ...]) -> tuple[slice, slice, slice]:
+    """All voxels of a head."""
+    z, y, x = shape
+    return slice(0, z), slice(0, y), slice(0, x)
+
+
+def distance_mm(mask: NDArray) -> NDArray[np.float32]:
+    """Of each voxel of a coarse map to a mask of it; far away where the mask is empty."""
     if not mask.any():
         return np.full(mask.shape, 1e3, np.float32)
     distance: NDArray = ndimage.distance_transform_edt(~mask) * COARSE

@@ -20,10 +20,12 @@ from isocenter.physics.phantom.anatomy import (
     NUM_WITH_EXTRA,
     PARENCHYMA,
     Anatomy,
+    distance_mm,
     members,
     noise_over,
     sampled,
     tissue_number,
+    whole_box,
 )
 from isocenter.physics.phantom.choices import LESION_NAMES, LESIONS, NO_LESION
 from isocenter.physics.phantom.head_tissues import (
@@ -202,21 +204,15 @@ def _dressed(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
     tissues[anatomy.where("cortical bone") & fluid] = DURA
     soft = anatomy.where("soft tissue")
     coarse = anatomy.coarse
-    whole = tuple(slice(0, n) for n in tissues.shape)
-    under = _coarse_distance_mm(members(AIR, "skin")[coarse])
+    whole = whole_box(tissues.shape)
+    under = distance_mm(members(AIR, "skin")[coarse])
     noise = noise_over(anatomy, rng, wave_mm=16.0)
     depth = rng.uniform(*_FAT_UNDER_SKIN_MM) * (1 + 0.3 * noise)
-    is_fat = (sampled(under, whole) < depth) | (np.abs(noise) < 0.35)  # type: ignore[arg-type]
-    eyes = members("vitreous")[coarse]
-    if eyes.any():
-        is_fat |= sampled(_coarse_distance_mm(eyes), whole) < _FAT_AROUND_EYE_MM  # type: ignore[arg-type]
+    is_fat = (sampled(under, whole) < depth) | (np.abs(noise) < 0.35)
+    eyes = distance_mm(members("vitreous")[coarse])
+    is_fat |= sampled(eyes, whole) < _FAT_AROUND_EYE_MM
     tissues[soft & is_fat] = FAT
     return Anatomy(tissues=tissues)
-
-
-def _coarse_distance_mm(mask: NDArray) -> NDArray[np.float32]:
-    distance: NDArray = ndimage.distance_transform_edt(~mask) * COARSE
-    return distance.astype(np.float32)
 
 
 def _maps(anatomy: Anatomy, lesions: list[Lesion], seed: int, *, field_tesla: float) -> Maps:

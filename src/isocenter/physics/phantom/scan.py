@@ -12,10 +12,12 @@ from scipy import ndimage
 from isocenter.core.checks import check_least
 from isocenter.core.seeds import generator_for
 from isocenter.physics.mr_imaging import (
+    coil_gain,
     distorted,
     echo_planar_blur,
     echo_planar_shift,
     moved_during_scan,
+    thick_slices,
 )
 from isocenter.physics.mr_signal import rician
 from isocenter.physics.phantom.anatomy import upsampled
@@ -241,7 +243,7 @@ class _Prepared:
         pixel_mm = scan.grid.spacing_mm[1:]
         image = clean * np.float32(look.scale)
         image = ndimage.gaussian_filter(image, [look.point_spread_mm / mm for mm in pixel_mm])
-        image *= np.exp(look.coil_strength * look.coil.plane(index)).astype(np.float32)
+        image *= coil_gain(look.coil.plane(index), strength=look.coil_strength)
         if look.shifts_mm is not None:
             image = moved_during_scan(image, look.shifts_mm, spacing_mm=pixel_mm[0])
         if sequence.kind == ECHO_PLANAR and scan.flaws.others > 0:
@@ -361,8 +363,9 @@ def _sampled(stack: NDArray[np.float32], places: NDArray) -> NDArray[np.float32]
     share = places * (2 / np.maximum(sizes - 1, 1))[:, None, None, None] - 1
     points = torch.from_numpy(np.ascontiguousarray(np.moveaxis(share[::-1], 0, -1)))
     found = grid_sample(torch.from_numpy(stack)[None], points[None], align_corners=True)
-    mean: NDArray[np.float32] = found[0].mean(1).numpy()
-    return mean
+    layers = np.moveaxis(found[0].numpy(), 1, 0)
+    whole: NDArray[np.float32] = thick_slices(layers, len(layers))[0]
+    return whole
 
 
 def _nearest(tissues: NDArray[np.uint8], middle: NDArray) -> NDArray[np.uint8]:

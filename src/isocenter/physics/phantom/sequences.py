@@ -25,6 +25,7 @@ SPIN_ECHO, FAST_SPIN_ECHO, INVERSION = "spin echo", "fast spin echo", "inversion
 GRADIENT_ECHO, PREPARED, ECHO_PLANAR = "gradient echo", "prepared gradient echo", "echo-planar"
 GRADIENT_KINDS = (GRADIENT_ECHO, PREPARED)
 _B = {"b0": 0.0, "b1000": 1000.0}
+_TE_SHARE = (0.72, 0.92)  # of trains with refocusing pulses of 120 to 160 degrees
 # Scanning Sequence, Sequence Variant and Scan Options of DICOM (PS3.3 C.8.3.1).
 _IN_DICOM = {
     SPIN_ECHO: ("SE", "NONE", ""),
@@ -66,6 +67,9 @@ class Sequence:
         tr_ms, te_ms: repetition and (effective) echo time.
         ti_ms: inversion time, 0 where there is no inversion.
         flip_deg: of a gradient echo; 90 for others.
+        te_share: how much of the effective echo time T2 acts for: less than 1 where refocusing
+            pulses below 180 degrees keep part of the magnetization along the field meanwhile
+            (Busse et al., Magn. Reson. Med. 55:1030, 2006).
         num_echoes: of a train; pulses of a prepared gradient echo.
         echo_spacing_ms: between them.
         b_s_per_mm2: diffusion weighting; None where the sequence has none.
@@ -81,6 +85,7 @@ class Sequence:
     te_ms: float
     ti_ms: float = 0.0
     flip_deg: float = 90.0
+    te_share: float = 1.0
     num_echoes: int = 1
     echo_spacing_ms: float = 0.0
     b_s_per_mm2: float | None = None
@@ -105,7 +110,8 @@ class Sequence:
         return found.astype(np.float32, copy=False)
 
     def _signal(self, maps: Maps, t1_ms: NDArray) -> NDArray:
-        density, tr_ms, te_ms = maps.proton_density, self.tr_ms, self.te_ms
+        density, tr_ms = maps.proton_density, self.tr_ms
+        te_ms = self.te_ms * self.te_share
         if self.kind == GRADIENT_ECHO:
             return spoiled_gradient_echo(
                 density, t1_ms, maps.t2_star_ms, tr_ms=tr_ms, te_ms=te_ms, flip_deg=self.flip_deg
@@ -214,6 +220,7 @@ def draw_sequence(contrast: str, *, field_tesla: float, rng: np.random.Generator
         field_tesla=field_tesla,
         tr_ms=float(rng.uniform(3800, 6500) if long_echo else rng.uniform(2400, 4000)),
         te_ms=te_ms,
+        te_share=float(rng.uniform(*_TE_SHARE)),
         num_echoes=num_echoes,
         echo_spacing_ms=float(rng.uniform(9, 12)),
     )
@@ -263,6 +270,7 @@ def _flair(field_tesla: float, rng: np.random.Generator) -> Sequence:
         tr_ms=tr_ms,
         te_ms=float(rng.uniform(90, 130)),
         ti_ms=null_ms * float(rng.uniform(0.97, 1.02)),
+        te_share=float(rng.uniform(*_TE_SHARE)),
         num_echoes=num_echoes,
         echo_spacing_ms=spacing,
     )

@@ -146,7 +146,7 @@ def _edema(
     white = members(*WHITE)[anatomy.tissues[box]]
     depth = ndimage.gaussian_filter(white.astype(np.float32), 2.0)  # low in the blades of gyri
     level = border + width * (0.45 * noise[box] + 1.1 * (0.8 - depth))
-    share = soft_below(level, width, 0.18 * width) * white
+    share = soft_below(level, width, 0.28 * width) * white
     water = float(rng.uniform(0.6, 1.0))
     return Lesion(
         name=EDEMA,

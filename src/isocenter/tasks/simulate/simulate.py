@@ -1,4 +1,4 @@
-"""``isocenter.simulate_brain``: an examination of a head that nobody has, in a folder at once.
+"""An examination of a head that nobody has, in a folder that appears at once.
 
 Like ``generate`` it stands beside :data:`isocenter.tasks.registry.TASKS`, as it reads no scan.
 """
@@ -21,7 +21,7 @@ from isocenter.core.progress import Progress, silent
 from isocenter.core.record import RunRecord
 from isocenter.core.version import __version__, library_versions
 from isocenter.core.volume import Geometry, Volume
-from isocenter.datasets.label_maps import LabelMap, made_up_maps
+from isocenter.datasets.label_maps import LabelMap, made_up_map
 from isocenter.datasets.mr_cohort import SIMULATION_VERSION, sequence_generator
 from isocenter.datasets.splits import TRAIN
 from isocenter.dicom.marking import Provenance, now
@@ -102,7 +102,7 @@ def simulate_brain(
     """
     chosen = replace(settings or SimulateSettings(), **changes)
     final = named_path(output).resolve()
-    source = _label_map(label_map)
+    source = _label_map(label_map, chosen.seed)
     record = RunRecord(
         task="simulate",
         product_version=__version__,
@@ -120,9 +120,9 @@ def simulate_brain(
     return _result_in(final, record, already_there=already_there)
 
 
-def _label_map(path: str | Path | None) -> LabelMap:
+def _label_map(path: str | Path | None, seed: int) -> LabelMap:
     if path is None:
-        return made_up_maps(1)[0]
+        return made_up_map(seed)
     place = named_path(path)
     if not place.is_file():
         raise InputRefused("there is no such label map", reason="no_such_input")
