@@ -109,7 +109,7 @@ def simulate_brain(
         model_name="Simulated head",
         model_version=f"{__version__}.{SIMULATION_VERSION}",
         weights_sha256="",
-        settings=asdict(chosen),
+        settings=asdict(chosen) | {"simulation": SIMULATION_VERSION},
         source_digest=source.digest(),
         library_versions=library_versions(),
     )
