@@ -67,7 +67,7 @@ def measured(masks: Iterable[NDArray]) -> dict[str, list[float]]:
     volumes: list[float] = []
     shapes: list[NDArray] = []
     for mask in masks:
-        labeled, number = ndimage.label(mask, np.ones((3, 3, 3)))
+        labeled, _ = ndimage.label(mask, np.ones((3, 3, 3)))
         sizes = np.bincount(labeled.ravel())[1:]
         kept = np.flatnonzero(sizes >= _LEAST_MM3)
         counts.append(float(len(kept)))
