@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 
 from isocenter.physics.mr_signal import (
-    TISSUES,
+    diffusion_weighted,
     enhanced_t1_ms,
     ernst_angle_deg,
+    fast_spin_echo,
     inversion_recovery,
     null_ti_ms,
-    relaxation,
+    prepared_gradient_echo,
     rician,
     spin_echo,
     spoiled_gradient_echo,
 )
+from isocenter.physics.mr_tissues import TISSUES, relaxation
 
 
 @pytest.mark.parametrize(("t1_ms", "tr_ms"), [(300.0, 20.0), (850.0, 20.0), (4300.0, 500.0)])
@@ -123,3 +125,55 @@ def test_what_cannot_be_is_refused(call: object, words: str) -> None:
     assert callable(call)
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_a_train_of_no_length_is_a_spin_echo_and_a_longer_one_recovers_less() -> None:
+    times = {"tr_ms": 4000.0, "te_ms": 90.0}
+    one = spin_echo(1.0, 4000.0, 80.0, **times)
+    assert float(fast_spin_echo(1.0, 4000.0, 80.0, train_ms=0.0, **times)) == float(one)
+    assert float(fast_spin_echo(1.0, 4000.0, 80.0, train_ms=200.0, **times)) < float(one)
+    with pytest.raises(ValueError, match="does not fit"):
+        fast_spin_echo(1.0, 900.0, 80.0, train_ms=4000.0, **times)
+
+
+def test_an_inversion_before_a_train_nulls_a_tissue_too() -> None:
+    ti_ms = null_ti_ms(4300.0, tr_ms=9000.0, train_ms=200.0)
+    times = {"tr_ms": 9000.0, "te_ms": 90.0, "ti_ms": ti_ms, "train_ms": 200.0}
+    assert float(inversion_recovery(1.0, 4300.0, 1800.0, **times)) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("t1_ms", [300.0, 860.0, 1450.0, 4300.0])
+def test_a_prepared_gradient_echo_is_what_its_pulses_one_by_one_give(t1_ms: float) -> None:
+    tr_ms, ti_ms, flip, pulses, spacing = 2000.0, 900.0, 9.0, 120, 7.0
+    cosine = math.cos(math.radians(flip))
+    before = ti_ms - pulses * spacing / 2
+    after = tr_ms - before - pulses * spacing
+    along = 1.0
+    for _ in range(40):
+        along = 1 - (1 + along) * math.exp(-before / t1_ms)
+        for pulse in range(pulses):
+            if pulse == pulses // 2:
+                seen = abs(along) * math.sin(math.radians(flip))
+            along = 1 - (1 - along * cosine) * math.exp(-spacing / t1_ms)
+        along = 1 - (1 - along) * math.exp(-after / t1_ms)
+    closed = prepared_gradient_echo(
+        1.0,
+        t1_ms,
+        50.0,
+        tr_ms=tr_ms,
+        te_ms=0.0,
+        ti_ms=ti_ms,
+        flip_deg=flip,
+        num_pulses=pulses,
+        pulse_spacing_ms=spacing,
+    )
+    assert float(closed) == pytest.approx(seen, rel=1e-9)
+
+
+def test_two_weightings_give_the_diffusion_back() -> None:
+    b0 = spin_echo(0.8, 860.0, 68.0, tr_ms=6000.0, te_ms=80.0)
+    weighted = diffusion_weighted(b0, 720.0, b_s_per_mm2=1000.0)
+    assert float(np.log(b0 / weighted)) * 1e3 == pytest.approx(720.0)
+    assert float(diffusion_weighted(b0, 720.0, b_s_per_mm2=0.0)) == float(b0)
+    with pytest.raises(ValueError, match="adc_um2_s"):
+        diffusion_weighted(b0, -1.0, b_s_per_mm2=1000.0)

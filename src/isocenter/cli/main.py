@@ -23,6 +23,7 @@ from isocenter.cli.options import telling_options
 from isocenter.cli.outcome import BY_SIGNAL
 from isocenter.cli.series import list_series
 from isocenter.cli.session import Session
+from isocenter.cli.simulate import simulate
 from isocenter.cli.task_command import task_command
 from isocenter.cli.train import train
 from isocenter.cli.usage import no_such_command, without_what_was_typed
@@ -179,6 +180,7 @@ app.command(name="evaluate-set")(evaluate_set)
 app.command()(demo)
 app.command()(generate)
 app.command()(edit)
+app.command()(simulate)
 app.command()(train)
 app.command()(clean)
 app.command(name="model")(show_model)

@@ -59,3 +59,23 @@ class MrAcquisition(Acquisition):
     flip_deg: float | None = None
     field_strength_t: float | None = None
     b_value_s_per_mm2: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MrSequence(MrAcquisition):
+    """An MR acquisition whose sequence is known as a whole, such as one that was simulated.
+
+    Attributes:
+        scanning_sequence, sequence_variant, scan_options: in the terms of DICOM, several apart by
+            "\\".
+        acquisition_type: "2D" or "3D".
+        echo_train_length: echoes in a train.
+        contrast_agent: what was given, "" for none.
+    """
+
+    scanning_sequence: str = "RM"
+    sequence_variant: str = "NONE"
+    scan_options: str = ""
+    acquisition_type: str = "2D"
+    echo_train_length: int = 1
+    contrast_agent: str = ""

@@ -1,16 +1,13 @@
-"""Signal of common MR sequences from relaxation times and proton density.
+"""Signal of common MR sequences from relaxation times, proton density and diffusion.
 
-Steady-state equations of ideal sequences: perfect pulses, no flow, no diffusion, no magnetization
-transfer. Relaxation times are typical values of healthy adults; real tissue varies between people
-and within one (see :func:`relaxation`).
+Steady-state equations of ideal sequences: perfect pulses, no flow, no stimulated echoes, no
+magnetization transfer. What tissues are made of stands in :mod:`isocenter.physics.mr_tissues`, what
+a scanner adds to a signal in :mod:`isocenter.physics.mr_imaging`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,81 +19,10 @@ from isocenter.core.checks import check_least, check_positive
 GADOLINIUM_PER_MM_S = 5.2
 
 
-@dataclass(frozen=True, kw_only=True)
-class Relaxation:
-    """One tissue at 1.5 T and 3 T.
-
-    Attributes:
-        t1_ms: at 1.5 T and 3 T.
-        t2_ms: at 1.5 T and 3 T.
-        proton_density: over that of water.
-    """
-
-    t1_ms: tuple[float, float]
-    t2_ms: tuple[float, float]
-    proton_density: float
-
-
-def _tissue(t1: tuple[float, float], t2: tuple[float, float], density: float) -> Relaxation:
-    return Relaxation(t1_ms=t1, t2_ms=t2, proton_density=density)
-
-
-# White and gray matter, muscle, blood and optic nerve: Stanisz et al., Magn. Reson. Med. 54:507,
-# 2005, with T1 between theirs and those of Wansapura et al., J. Magn. Reson. Imaging 9:531, 1999
-# and Rooney et al., Magn. Reson. Med. 57:308, 2007, from which the deep nuclei and CSF come too.
-# Fat and marrow: de Bazelaire et al., Radiology 230:652, 2004. Proton densities: Collins et al.,
-# IEEE Trans. Med. Imaging 17:463, 1998 (BrainWeb) and Tofts, Quantitative MRI of the Brain, 2003.
-# Iron shortens T2 of the pallidum. Cortical bone gives next to no signal at echo times above 5 ms.
-TISSUES: Mapping[str, Relaxation] = MappingProxyType(
-    {
-        "white matter": _tissue((650.0, 860.0), (72.0, 68.0), 0.70),
-        "cortex": _tissue((1130.0, 1450.0), (95.0, 92.0), 0.82),
-        "thalamus": _tissue((930.0, 1210.0), (82.0, 78.0), 0.77),
-        "caudate": _tissue((1080.0, 1380.0), (88.0, 82.0), 0.80),
-        "putamen": _tissue((1010.0, 1300.0), (80.0, 75.0), 0.79),
-        "pallidum": _tissue((820.0, 1060.0), (66.0, 58.0), 0.73),
-        "hippocampus": _tissue((1160.0, 1480.0), (100.0, 96.0), 0.82),
-        "cerebellar white matter": _tissue((680.0, 900.0), (75.0, 70.0), 0.71),
-        "cerebellar cortex": _tissue((1100.0, 1400.0), (94.0, 90.0), 0.82),
-        "brainstem": _tissue((740.0, 980.0), (78.0, 73.0), 0.73),
-        "optic nerve": _tissue((815.0, 1083.0), (77.0, 78.0), 0.72),
-        "csf": _tissue((4200.0, 4300.0), (1900.0, 1700.0), 1.00),
-        "vitreous": _tissue((3900.0, 4100.0), (1100.0, 900.0), 0.99),
-        "blood": _tissue((1441.0, 1932.0), (230.0, 150.0), 0.85),
-        "muscle": _tissue((1008.0, 1412.0), (44.0, 40.0), 0.78),
-        "fat": _tissue((300.0, 370.0), (80.0, 75.0), 0.92),
-        "skin": _tissue((850.0, 1100.0), (45.0, 40.0), 0.72),
-        "mucosa": _tissue((1150.0, 1500.0), (95.0, 85.0), 0.88),
-        "marrow": _tissue((420.0, 480.0), (60.0, 55.0), 0.60),
-        "cortical bone": _tissue((250.0, 280.0), (1.0, 0.8), 0.20),
-        "dura": _tissue((900.0, 1200.0), (35.0, 30.0), 0.50),
-    }
-)
-
-
-def relaxation(tissue: str, *, field_tesla: float) -> tuple[float, float, float]:
-    """T1 and T2 in ms and the proton density of a tissue of :data:`TISSUES`.
-
-    Between 1.5 T and 3 T times follow a power of the field, as Bottomley et al., Med. Phys. 11:425,
-    1984 found for T1; outside they are not known here.
-
-    Raises:
-        ValueError: the tissue is not listed or the field is not from 1.5 to 3 T.
-    """
-    if tissue not in TISSUES:
-        raise ValueError(f"tissue is one of {', '.join(TISSUES)}, got {tissue!r}")
-    if not 1.5 <= field_tesla <= 3.0:
-        raise ValueError(f"field_tesla is from 1.5 to 3, got {field_tesla:g}")
-    one = TISSUES[tissue]
-    share = math.log(field_tesla / 1.5) / math.log(2)
-    t1_ms, t2_ms = (low ** (1 - share) * high**share for low, high in (one.t1_ms, one.t2_ms))
-    return t1_ms, t2_ms, one.proton_density
-
-
 def spin_echo(
     proton_density: ArrayLike, t1_ms: ArrayLike, t2_ms: ArrayLike, *, tr_ms: float, te_ms: float
 ) -> NDArray:
-    """Signal of a spin echo, or of a turbo spin echo at its effective echo time.
+    """Signal of a spin echo.
 
     Args:
         proton_density, t1_ms, t2_ms: broadcast against each other.
@@ -114,6 +40,35 @@ def spin_echo(
     return np.asarray(proton_density) * recovered * np.exp(-te_ms / np.asarray(t2_ms))
 
 
+def fast_spin_echo(
+    proton_density: ArrayLike,
+    t1_ms: ArrayLike,
+    t2_ms: ArrayLike,
+    *,
+    tr_ms: float,
+    te_ms: float,
+    train_ms: float,
+) -> NDArray:
+    """Signal of a train of spin echoes (turbo, fast spin echo) at its effective echo time.
+
+    The refocusing pulses keep the magnetization along the field at nothing, so that recovery begins
+    at the end of the train. A train of no length is :func:`spin_echo`.
+
+    Args:
+        proton_density, t1_ms, t2_ms: broadcast against each other.
+        tr_ms: repetition time.
+        te_ms: effective echo time: that of the echo at the middle of k-space.
+        train_ms: from the excitation to the last echo, below tr_ms.
+
+    Raises:
+        ValueError: a time is not positive, or the train does not fit.
+
+    Source: Hennig et al., Magn. Reson. Med. 3:823, 1986.
+    """
+    _check_train(train_ms, tr_ms)
+    return spin_echo(proton_density, t1_ms, t2_ms, tr_ms=tr_ms - train_ms, te_ms=te_ms)
+
+
 def inversion_recovery(
     proton_density: ArrayLike,
     t1_ms: ArrayLike,
@@ -122,15 +77,18 @@ def inversion_recovery(
     tr_ms: float,
     te_ms: float,
     ti_ms: float,
+    train_ms: float = 0.0,
 ) -> NDArray:
-    """Magnitude of a spin echo after an inversion.
+    """Magnitude of a spin echo, or of a train of them, after an inversion.
 
-    Zero at ``ti_ms = t1_ms * ln(2 / (1 + exp(-tr_ms / t1_ms)))``: see :func:`null_ti_ms`.
+    Zero at ``ti_ms = t1_ms * ln(2 / (1 + exp(-tr_ms / t1_ms)))``: see :func:`null_ti_ms`. With the
+    inversion time of CSF it is FLAIR: Hajnal et al., J. Comput. Assist. Tomogr. 16:841, 1992.
 
     Args:
         proton_density, t1_ms, t2_ms: broadcast against each other.
         tr_ms, te_ms: as of :func:`spin_echo`.
         ti_ms: from the inversion to the excitation, below tr_ms.
+        train_ms: length of a train of echoes, as of :func:`fast_spin_echo`.
 
     Raises:
         ValueError: a time is not positive, or TI or TE is not below TR.
@@ -140,18 +98,20 @@ def inversion_recovery(
     if not ti_ms < tr_ms:
         raise ValueError(f"ti_ms must be below tr_ms, got {ti_ms:g} and {tr_ms:g}")
     t1 = np.asarray(t1_ms)
-    recovered = 1 - 2 * np.exp(-ti_ms / t1) + np.exp(-tr_ms / t1)
+    _check_train(train_ms, tr_ms - ti_ms)
+    recovered = 1 - 2 * np.exp(-ti_ms / t1) + np.exp(-(tr_ms - train_ms) / t1)
     signal: NDArray = np.abs(
         np.asarray(proton_density) * recovered * np.exp(-te_ms / np.asarray(t2_ms))
     )
     return signal
 
 
-def null_ti_ms(t1_ms: float, *, tr_ms: float) -> float:
+def null_ti_ms(t1_ms: float, *, tr_ms: float, train_ms: float = 0.0) -> float:
     """Inversion time at which a tissue gives no signal; ln 2 times T1 where TR is long."""
     check_positive("t1_ms", t1_ms)
     check_positive("tr_ms", tr_ms)
-    return t1_ms * math.log(2 / (1 + math.exp(-tr_ms / t1_ms)))
+    _check_train(train_ms, tr_ms)
+    return t1_ms * math.log(2 / (1 + math.exp(-(tr_ms - train_ms) / t1_ms)))
 
 
 def spoiled_gradient_echo(
@@ -177,12 +137,84 @@ def spoiled_gradient_echo(
     Source: Ernst & Anderson, Rev. Sci. Instrum. 37:93, 1966.
     """
     _check_times(t1_ms, t2_star_ms, tr_ms, te_ms)
-    if not 0 < flip_deg <= 90:
-        raise ValueError(f"flip_deg is above 0 and up to 90, got {flip_deg:g}")
+    _check_flip(flip_deg)
     recovery = np.exp(-tr_ms / np.asarray(t1_ms))
     flip = math.radians(flip_deg)
     steady = math.sin(flip) * (1 - recovery) / (1 - recovery * math.cos(flip))
     return np.asarray(proton_density) * steady * np.exp(-te_ms / np.asarray(t2_star_ms))
+
+
+def prepared_gradient_echo(
+    proton_density: ArrayLike,
+    t1_ms: ArrayLike,
+    t2_star_ms: ArrayLike,
+    *,
+    tr_ms: float,
+    te_ms: float,
+    ti_ms: float,
+    flip_deg: float,
+    num_pulses: int,
+    pulse_spacing_ms: float,
+) -> NDArray:
+    """Magnitude of MPRAGE: a train of small flips after an inversion, at its middle pulse.
+
+    The steady state over repetitions of inversion, delay, train and delay, in closed form.
+
+    Args:
+        proton_density, t1_ms, t2_star_ms: broadcast against each other.
+        tr_ms: from inversion to inversion.
+        te_ms: echo time of each pulse.
+        ti_ms: from the inversion to the middle of the train.
+        flip_deg: of each pulse, above 0 and up to 90.
+        num_pulses: of the train.
+        pulse_spacing_ms: between them.
+
+    Raises:
+        ValueError: a time is not positive, there is no such angle, or the train does not fit
+            between inversions.
+
+    Source: Mugler & Brookeman, Magn. Reson. Med. 15:152, 1990; Deichmann et al., NeuroImage 12:112,
+    2000.
+    """
+    _check_times(t1_ms, t2_star_ms, tr_ms, te_ms)
+    _check_flip(flip_deg)
+    train_ms = num_pulses * pulse_spacing_ms
+    before_ms = ti_ms - train_ms / 2
+    after_ms = tr_ms - before_ms - train_ms
+    if not (num_pulses >= 1 and before_ms >= 0 and after_ms >= 0):
+        raise ValueError(
+            f"a train of {train_ms:g} ms around ti_ms {ti_ms:g} does not fit tr_ms {tr_ms:g}"
+        )
+    t1 = np.asarray(t1_ms)
+    flip = math.radians(flip_deg)
+    kept = math.cos(flip) * np.exp(-pulse_spacing_ms / t1)  # of a deviation from steady, a pulse
+    steady = (1 - np.exp(-pulse_spacing_ms / t1)) / (1 - kept)
+    decay_before, decay_after = np.exp(-before_ms / t1), np.exp(-after_ms / t1)
+    through = kept**num_pulses
+    # Magnetization at the end of a repetition, which is the same at the end of the next.
+    end = 1 - decay_after + decay_after * (steady * (1 - through) + through * (1 - decay_before))
+    end = end / (1 + through * decay_before * decay_after)
+    start = 1 - (1 + end) * decay_before
+    middle = steady + (start - steady) * kept ** (num_pulses // 2)
+    signal: NDArray = np.abs(np.asarray(proton_density) * middle) * math.sin(flip)
+    return signal * np.exp(-te_ms / np.asarray(t2_star_ms))
+
+
+def diffusion_weighted(signal: ArrayLike, adc_um2_s: ArrayLike, *, b_s_per_mm2: float) -> NDArray:
+    """A signal after the gradients of diffusion weighting; the mean over directions.
+
+    Args:
+        signal: without them, at the same echo time.
+        adc_um2_s: apparent diffusion coefficient, at least 0, broadcast against it.
+        b_s_per_mm2: weighting, at least 0.
+
+    Source: Stejskal & Tanner, J. Chem. Phys. 42:288, 1965; Le Bihan et al., Radiology 161:401,
+    1986.
+    """
+    check_least("b_s_per_mm2", b_s_per_mm2, 0)
+    check_least("adc_um2_s", float(np.min(adc_um2_s)), 0)
+    weighted: NDArray = np.asarray(signal) * np.exp(-b_s_per_mm2 * 1e-6 * np.asarray(adc_um2_s))
+    return weighted
 
 
 def ernst_angle_deg(t1_ms: float, *, tr_ms: float) -> float:
@@ -231,3 +263,14 @@ def _check_times(t1_ms: ArrayLike, t2_ms: ArrayLike, tr_ms: float, te_ms: float)
     check_least("te_ms", te_ms, 0)
     if not te_ms < tr_ms:
         raise ValueError(f"te_ms must be below tr_ms, got {te_ms:g} and {tr_ms:g}")
+
+
+def _check_flip(flip_deg: float) -> None:
+    if not 0 < flip_deg <= 90:
+        raise ValueError(f"flip_deg is above 0 and up to 90, got {flip_deg:g}")
+
+
+def _check_train(train_ms: float, room_ms: float) -> None:
+    check_least("train_ms", train_ms, 0)
+    if not train_ms < room_ms:
+        raise ValueError(f"a train of {train_ms:g} ms does not fit into {room_ms:g} ms")

@@ -22,20 +22,20 @@ from isocenter.datasets.image_sets.head_slices import (
     slice_of,
     smooth_field,
 )
-from isocenter.datasets.image_sets.head_tissues import (
-    GUIDE,
-    GUIDE_OF,
-    NUM_TISSUES,
-    TISSUE_NAMES,
-    TISSUE_OF,
-    number_of,
-)
 from isocenter.datasets.image_sets.simulated_mr import (
     CONTRASTS,
     GRADIENT_ECHO,
     draw_protocol,
     signal_table,
     simulated,
+)
+from isocenter.physics.phantom.head_tissues import (
+    GUIDE,
+    GUIDE_OF,
+    NUM_TISSUES,
+    TISSUE_NAMES,
+    TISSUE_OF,
+    number_of,
 )
 
 

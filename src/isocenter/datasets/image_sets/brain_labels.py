@@ -7,11 +7,9 @@ equations of :mod:`isocenter.physics.mr_signal`. No such image was measured by a
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,21 +25,18 @@ from isocenter.datasets.image_sets.head_slices import (
     num_slices,
     slice_of,
 )
-from isocenter.datasets.image_sets.head_tissues import (
+from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
+from isocenter.datasets.image_sets.simulated_mr import CONTRASTS, draw_protocol, simulated
+from isocenter.datasets.label_maps import MAPS, LabelMap, label_maps, table_of_places
+from isocenter.image.volume_files import read_volume_file
+from isocenter.physics.phantom.head_tissues import (
     GUIDE,
     GUIDE_OF,
     NUM_TISSUES,
-    TISSUE_OF,
     number_of,
 )
-from isocenter.datasets.image_sets.image_set import ImageLabels, ImageSet
-from isocenter.datasets.image_sets.simulated_mr import CONTRASTS, draw_protocol, simulated
-from isocenter.datasets.splits import CALIBRATION, TEST, TRAIN, VALIDATION
-from isocenter.image.volume_files import read_volume_file
 
 FAMILY = "brain_labels"
-MAPS = Path("mri") / "synthseg_label_maps"
-_PATTERN = "*_seg_*.nii.gz"
 # Slices that show less brain are passed over.
 _LEAST_BRAIN_PIXELS = 1800
 _TRIES = 50
@@ -49,10 +44,6 @@ _BRAIN = (
     "white matter", "cortex", "cerebellar white matter", "cerebellar cortex", "brainstem",
 )  # fmt: skip
 _IS_BRAIN = np.isin(np.arange(NUM_TISSUES), [number_of(name) for name in _BRAIN])
-# Heads by their place in the sorted folder.
-PART_OF_HEAD: Mapping[int, str] = MappingProxyType(
-    {3: TEST, 7: TEST, 11: TEST, 5: VALIDATION, 14: CALIBRATION}
-)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,30 +67,17 @@ def read_heads(data: Path) -> list[Head]:
     Raises:
         UnreadableInput: there are none, or lut.json does not fit them.
     """
-    folder = data / MAPS
-    paths = sorted(folder.glob(_PATTERN))
-    if not paths:
-        raise UnreadableInput(f"no label maps named {_PATTERN} in {MAPS}; name the data folder")
-    try:
-        labels = json.loads((folder / "lut.json").read_text())["index_to_label"]
-        table = np.array([TISSUE_OF[label] for label in labels], np.uint8)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UnreadableInput(
-            f"lut.json of {MAPS} is missing, damaged or names a label that is not known "
-            f"({type(error).__name__})"
-        ) from error
-    return [_head(path, place, table) for place, path in enumerate(paths)]
+    maps = label_maps(data)
+    table = table_of_places(data / MAPS / "lut.json")
+    return [_head(one, table) for one in maps]
 
 
-def _head(path: Path, place: int, table: NDArray) -> Head:
-    numbers = read_volume_file(path, unit="label", length_unit="mm").array.astype(np.int64)
+def _head(one: LabelMap, table: NDArray) -> Head:
+    assert one.path is not None
+    numbers = read_volume_file(one.path, unit="label", length_unit="mm").array.astype(np.int64)
     if numbers.max() >= len(table):
-        raise UnreadableInput(f"{path.name} holds labels that lut.json does not name")
-    return Head(
-        name=path.name.removesuffix(".nii.gz"),
-        tissues=table[numbers],
-        part=PART_OF_HEAD.get(place, TRAIN),
-    )
+        raise UnreadableInput(f"{one.path.name} holds labels that lut.json does not name")
+    return Head(name=one.name, tissues=table[numbers], part=one.part)
 
 
 def read_brain_labels(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from isocenter.physics.smooth_fields import spline_weights
 
 SIZE = (256, 256)
 PLANES = ("axial", "coronal", "sagittal")
@@ -105,24 +106,10 @@ def _displacement(rng: np.random.Generator) -> NDArray:
 
 def smooth_field(rng: np.random.Generator, nodes: int) -> NDArray:
     """(512, 512) float32 of unit deviation, smooth: drawn numbers at nodes x nodes places."""
-    weights = _spline_weights(nodes)
+    weights = spline_weights(nodes, SIZE[0] * FINER)
     drawn = rng.standard_normal((weights.shape[1],) * 2, dtype=np.float32)
     field: NDArray = weights @ drawn @ weights.T
     return field / max(float(field.std()), 1e-6)
-
-
-@cache
-def _spline_weights(nodes: int) -> NDArray:
-    """(512, nodes + 3) float32: cubic B-splines over evenly spaced nodes."""
-    size = SIZE[0] * FINER
-    places = (np.arange(size) + 0.5) * nodes / size
-    first = places.astype(int)
-    t = places - first
-    pieces = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-    weights = np.zeros((size, nodes + 3), np.float32)
-    for shift, piece in enumerate(pieces):
-        weights[np.arange(size), first + shift] = piece / 6
-    return weights
 
 
 def _most_common(fine: NDArray) -> NDArray:

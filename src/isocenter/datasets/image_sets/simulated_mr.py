@@ -9,40 +9,33 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from isocenter.datasets.image_sets.head_slices import FINER, SIZE, Slab, smooth_field
-from isocenter.datasets.image_sets.head_tissues import AIR, TISSUE_NAMES, number_of
 from isocenter.physics.mr_signal import (
     enhanced_t1_ms,
     inversion_recovery,
     null_ti_ms,
-    relaxation,
     rician,
     spin_echo,
     spoiled_gradient_echo,
 )
+from isocenter.physics.mr_tissues import PEOPLE, relaxation
+from isocenter.physics.phantom.head_tissues import (
+    AGENT_MM,
+    AIR,
+    DENSITY_SHARE,
+    GRADIENT_FLOW,
+    MADE_OF,
+    SPIN_FLOW,
+    TISSUE_NAMES,
+    WITHIN,
+    WITHIN_OTHERS,
+    number_of,
+)
 
 CONTRASTS = ("T1", "T1c", "T2", "FLAIR", "PD")
 SPIN_ECHO, INVERSION, GRADIENT_ECHO = "spin echo", "inversion recovery", "gradient echo"
-# Relative spread of times and of density between people.
-_SPREAD_T1, _SPREAD_T2, _SPREAD_DENSITY = 0.05, 0.07, 0.03
-# Within a tissue of one person times and, less, density rise together with the content of water.
-_WITHIN = {"marrow": 0.12, "muscle": 0.05, "skin": 0.08, "mucosa": 0.15, "lesion": 0.1}
-_WITHIN_OTHERS = 0.02
-_DENSITY_SHARE = 0.4
 _LEVELS = 13  # of water that signals are worked out for, from -3 to 3 deviations
 _DEVIATIONS = 3.0
-# Agent in mmol per liter minutes after a single dose: in blood, and where there is no barrier.
-_AGENT_MM = {
-    "artery": 0.8, "vein": 0.8, "choroid plexus": 0.6, "mucosa": 0.6, "dura": 0.35, "skin": 0.12,
-    "muscle": 0.08, "marrow": 0.05,
-}  # fmt: skip
-# What moving blood keeps of its signal in a spin echo, and gains by flowing in to a gradient echo.
-_FLOW = {SPIN_ECHO: {"artery": 0.12, "vein": 0.45}, GRADIENT_ECHO: {"artery": 1.5, "vein": 1.15}}
-_FLOW[INVERSION] = _FLOW[SPIN_ECHO]
-# Tissues of a label map that go by another name, or that no table of relaxation holds.
-_MADE_OF = {
-    "ventricle": "csf", "artery": "blood", "vein": "blood", "choroid plexus": "mucosa",
-    "soft tissue": "muscle",
-}  # fmt: skip
+_FLOW = {SPIN_ECHO: SPIN_FLOW, INVERSION: SPIN_FLOW, GRADIENT_ECHO: GRADIENT_FLOW}
 _LESION_T1, _LESION_T2 = 1.5, 1.8  # over those of white matter
 _T2_STAR_SHARE = 0.6
 _DURA_PIXELS = 2
@@ -162,21 +155,22 @@ def signal_table(protocol: Protocol, rng: np.random.Generator) -> NDArray:
 
 
 def _signals(name: str, protocol: Protocol, water: NDArray, rng: np.random.Generator) -> NDArray:
-    spread = 1 + rng.standard_normal(3).clip(-2, 2) * (_SPREAD_T1, _SPREAD_T2, _SPREAD_DENSITY)
+    people = (PEOPLE.t1_ms, PEOPLE.t2_ms, PEOPLE.proton_density)
+    spread = 1 + rng.standard_normal(3).clip(-2, 2) * people
     if name == AIR:
         return np.zeros_like(water)
     t1_ms, t2_ms, density = relaxation(
-        "white matter" if name == "lesion" else _MADE_OF.get(name, name),
+        "white matter" if name == "lesion" else MADE_OF.get(name, name),
         field_tesla=protocol.field_tesla,
     )
     if name == "lesion":
         t1_ms, t2_ms = t1_ms * _LESION_T1, t2_ms * _LESION_T2
-    within = _WITHIN.get(name, _WITHIN_OTHERS)
+    within = WITHIN.get(name, WITHIN_OTHERS)
     t1 = t1_ms * spread[0] * (1 + within * water)
     t2 = t2_ms * spread[1] * (1 + within * water)
-    concentration = _AGENT_MM.get(name, 0.0) * protocol.agent
+    concentration = AGENT_MM.get(name, 0.0) * protocol.agent
     signal = _signal(
-        density * spread[2] * (1 + _DENSITY_SHARE * within * water),
+        density * spread[2] * (1 + DENSITY_SHARE * within * water),
         enhanced_t1_ms(t1, concentration),
         t2,
         protocol,

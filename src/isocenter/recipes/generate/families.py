@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from isocenter.datasets.image_sets.head_tissues import GUIDE
 from isocenter.modelpack.generator.family import Family, Number
+from isocenter.physics.phantom.head_tissues import GUIDE
 
 BRAIN_T1C = Family(
     name="brain_t1c",

@@ -9,7 +9,7 @@ import numpy as np
 
 AIR = "air"
 # Name of a tissue: labels (FreeSurfer's numbers, with those that SynthSeg adds from 502 on) and
-# group of the guide, "" for none. Soft tissue is a mixture of fat and muscle; see simulated_mr.
+# group of the guide, "" for none. Soft tissue is a mixture of fat and muscle.
 _TABLE: tuple[tuple[str, tuple[int, ...], str], ...] = (
     (AIR, (0,), ""),
     ("white matter", (2, 41), "white matter"),
@@ -43,6 +43,29 @@ TISSUE_OF: Mapping[int, int] = MappingProxyType(
     {label: number for number, (_, labels, _) in enumerate(_TABLE) for label in labels}
 )
 GUIDE = tuple(dict.fromkeys(group for _, _, group in _TABLE if group))
+# Tissues of a label map that go by another name, or that no table of relaxation holds.
+MADE_OF: Mapping[str, str] = MappingProxyType(
+    {
+        "ventricle": "csf", "artery": "blood", "vein": "blood", "choroid plexus": "mucosa",
+        "soft tissue": "muscle",
+    }
+)  # fmt: skip
+# Within a tissue of one person times and, less, density rise together with the content of water.
+WITHIN: Mapping[str, float] = MappingProxyType(
+    {"marrow": 0.12, "muscle": 0.05, "skin": 0.08, "mucosa": 0.15, "lesion": 0.1}
+)
+WITHIN_OTHERS = 0.02
+DENSITY_SHARE = 0.4
+# Agent in mmol per liter minutes after a single dose: in blood, and where there is no barrier.
+AGENT_MM: Mapping[str, float] = MappingProxyType(
+    {
+        "artery": 0.8, "vein": 0.8, "choroid plexus": 0.6, "mucosa": 0.6, "dura": 0.35,
+        "skin": 0.12, "muscle": 0.08, "marrow": 0.05,
+    }
+)  # fmt: skip
+# What moving blood keeps of its signal in a spin echo, and gains by flowing in to a gradient echo.
+SPIN_FLOW: Mapping[str, float] = MappingProxyType({"artery": 0.12, "vein": 0.45})
+GRADIENT_FLOW: Mapping[str, float] = MappingProxyType({"artery": 1.5, "vein": 1.15})
 # Label of the guide for each tissue.
 GUIDE_OF = np.array([GUIDE.index(group) + 1 if group else 0 for _, _, group in _TABLE], np.uint8)
 

@@ -1,0 +1,1 @@
+"""How fast heads are simulated, and how their contrast compares with that of real ones."""

@@ -1,0 +1,1 @@
+"""Examinations of heads that nobody has: simulated, with everything about them known."""
