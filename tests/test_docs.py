@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -35,6 +36,14 @@ def commands() -> dict[str, click.Command]:
     return {name: command for name, command in found.items() if command is not None}
 
 
+def with_inner(command: click.Command) -> Iterator[click.Command]:
+    """A command, and those that it groups."""
+    yield command
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            yield from with_inner(inner)
+
+
 def section(command: str) -> str:
     """The part of the command line page that is about one command."""
     found = re.search(rf"^## isocenter {command}\b.*?(?=^## |\Z)", COMMAND_LINE, re.M | re.S)
@@ -62,7 +71,13 @@ def test_every_command_and_option_explains_itself(command: str) -> None:
 
 
 def test_the_docs_name_no_command_or_option_that_is_gone() -> None:
-    known = {option for command in commands().values() for p in command.params for option in p.opts}
+    known = {
+        option
+        for command in commands().values()
+        for one in with_inner(command)
+        for parameter in one.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
     for page in PAGES:
         for line in re.findall(r"^.*\bisocenter \w+ .*$", page.read_text(), re.M):
             used = re.search(r"\bisocenter (\w+) (.*)", line)

@@ -17,6 +17,7 @@ from isocenter.cli.demo import demo
 from isocenter.cli.edit import edit
 from isocenter.cli.evaluate import evaluate
 from isocenter.cli.evaluate_set import evaluate_set
+from isocenter.cli.gateway import gateway_app
 from isocenter.cli.generate import generate
 from isocenter.cli.model import show_model
 from isocenter.cli.options import telling_options
@@ -109,6 +110,9 @@ def _telling(command: C) -> C:
     """The command with the options that all have; the session has read them already."""
     known = {parameter.name for parameter in command.params}
     command.params += [option for option in telling_options() if option.name not in known]
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _telling(inner)
     return command
 
 
@@ -184,3 +188,4 @@ app.command()(simulate)
 app.command()(train)
 app.command()(clean)
 app.command(name="model")(show_model)
+app.add_typer(gateway_app)

@@ -89,6 +89,8 @@ REFUSED = {
     "result_altered": "the same result is there, but its files were changed",
     "not_writable": "the system does not let us write there",
     "disk_full": "the disk is full, or a quota is used up; nothing half-written stays",
+    "store_busy": "the database of the gateway is locked or cannot be reached",
+    "gateway_failed": "a part of the gateway ended that must not end; start it again",
     "log_not_writable": "the file of `--log` cannot be opened or written",
 }
 

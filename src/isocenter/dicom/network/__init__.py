@@ -1,0 +1,1 @@
+"""What speaks DIMSE: others see plain facts and files."""

@@ -1,0 +1,1 @@
+"""Behind an archive: receive, wait, decide, run, deliver; nothing lost, nothing doubled."""

@@ -1,0 +1,1 @@
+"""One TOML file, read into frozen dataclasses that say what every key means."""
