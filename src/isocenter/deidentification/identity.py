@@ -24,17 +24,18 @@ LEAST_DESCRIPTION_LETTERS = 12
 
 _NAME_PARTS = re.compile(r"[\^=\s,;/\\()]+")
 _SPACES = re.compile(r"\s+")
+_BEFORE_MARKS = re.compile(r" ([,;:.])")
 _TITLES = r"dr|prof|mr|mrs|miss|sir|herr|frau|mme|mlle|doctor|professor|doktor"
 _PATTERNS = re.compile(
     "|".join(
         (
+            r"(?<![\d.])\d+(?:\.\d+){3,}(?![\d.])",  # UIDs and addresses of computers
             r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",  # mail addresses
             r"(?:https?://|www\.)\S+",
             r"\b\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\b",  # dates
             r"\b\d{1,2}[. -]?(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)\w*"
             r"[. -]?\d{2,4}\b",
             r"\b\d{1,2}:\d{2}(?::\d{2})?\b",  # times of day
-            r"(?<![\d.])\d+(?:\.\d+){3,}(?![\d.])",  # UIDs and addresses of computers
             r"\+?\d[\d ()/-]{5,}\d",  # telephone and other long numbers
             r"\b\w*\d{5,}\w*\b",
             rf"\b(?:{_TITLES})\b\.?(?:\s*[A-Z][\w'’-]*\.?){{1,2}}",
@@ -170,4 +171,4 @@ def _cut(text: str, pattern: re.Pattern[str]) -> str:
 
 
 def _tidy(text: str) -> str:
-    return _SPACES.sub(" ", text).strip(" ,;:-^=/")
+    return _BEFORE_MARKS.sub(r"\1", _SPACES.sub(" ", text)).strip(" ,;:-_^=/")

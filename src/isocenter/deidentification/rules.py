@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -33,6 +34,7 @@ PATIENT_AGE = 0x00101010
 _CHARACTER_SET = 0x00080005
 _CODES = (0x00080100, 0x00080102, 0x00080103)
 _TEXT_VALUE = 0x0040A160
+_TIMEZONE = 0x00080201
 _DAYS = ("DA", "DT")
 _TIMES = ("DA", "DT", "TM")
 _FREE_TEXTS = frozenset("AE LO LT PN SH ST UC UR UT".split())
@@ -227,6 +229,9 @@ class ObjectRules:
             return KEPT
         if element.vr in _TIMES:
             return self._shifted(element)
+        if element.tag == _TIMEZONE:
+            is_one = all(re.fullmatch(r"[+-]\d{4}", text) for text in element.texts)
+            return KEPT if is_one else REMOVED
         if element.vr in _FREE_TEXTS:
             texts = [self.identity.cleaned(text) for text in element.texts]
             if any(texts) or not any(element.texts):

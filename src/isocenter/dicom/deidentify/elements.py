@@ -142,10 +142,12 @@ def _texts(element: DataElement) -> Iterator[str]:
         yield (written if isinstance(written, str) else str(value)).strip(" \0\r\n\t")
 
 
-def put(dataset: Dataset, tag: BaseTag, vr: str, texts: Iterable[str]) -> None:
-    """Give an element new texts."""
+def put(dataset: Dataset, tag: BaseTag, texts: Iterable[str]) -> None:
+    """Give an element new texts; where it was encoded as none, it is from now on."""
     values = list(texts)
     value = values[0] if len(values) == 1 else values
+    present = str(dataset[tag].VR)
+    vr = present if present in TEXTS else _vr_for(dataset, tag)
     dataset[tag] = DataElement(tag, vr, value, validation_mode=config.IGNORE)
 
 

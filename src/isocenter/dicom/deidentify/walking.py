@@ -83,7 +83,7 @@ def _carry_out(
         case Action.EMPTY:
             empty(dataset, tag)
         case Action.REPLACE:
-            put(dataset, tag, facts.vr, decision.texts)
+            put(dataset, tag, decision.texts)
         case Action.DUMMY if facts.vr == "SQ":
             for item in _items(dataset, tag):
                 _make_dummy(item, rules, (*facts.parents, int(tag)))
