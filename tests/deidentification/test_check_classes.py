@@ -37,8 +37,8 @@ def test_tag_retained(take: Take, someone: Someone, keyword: str) -> None:
 
 @pytest.mark.parametrize(
     "keyword",
-    "PatientID PatientName StudyInstanceUID SeriesInstanceUID SOPInstanceUID PatientIdentityRemoved "
-    "DeidentificationMethod FrameOfReferenceUID".split(),
+    """PatientID PatientName StudyInstanceUID SeriesInstanceUID SOPInstanceUID FrameOfReferenceUID
+    PatientIdentityRemoved DeidentificationMethod""".split(),
 )
 def test_text_notnull(take: Take, someone: Someone, keyword: str) -> None:
     assert str(take(someone()).after[keyword].value)

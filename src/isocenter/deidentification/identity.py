@@ -22,6 +22,9 @@ LEAST_FOREIGN_LETTERS = 2
 LEAST_DESCRIPTION_WORDS = 2
 LEAST_DESCRIPTION_LETTERS = 12
 
+_OF_THIS_PROGRAM = frozenset(("isocenter", "removed"))
+"""What our own marks and replacements say; a Station Name may be one of them."""
+
 _NAME_PARTS = re.compile(r"[\^=\s,;/\\()]+")
 _SPACES = re.compile(r"\s+")
 _BEFORE_MARKS = re.compile(r" ([,;:.])")
@@ -77,6 +80,8 @@ class Identity:
     def note_value(self, text: str) -> None:
         """Keep an identifier, an address, or whatever else names somebody or something."""
         word = plain(text)
+        if word in _OF_THIS_PROGRAM:
+            return
         if len(word) >= LEAST_LETTERS or (not word.isascii() and len(word) > 1):
             self.values.add(word)
 

@@ -82,6 +82,7 @@ class Deidentifier:
             safe=self.safe,
             sop_class=opened.text("SOPClassUID"),
             patient=patient_of(opened.text("PatientID"), opened.text("StudyInstanceUID")),
+            lists_references="ReferencedSeriesSequence" in opened.dataset,
         )
 
     def _names(self, opened: OpenedObject) -> tuple[str, str, str]:

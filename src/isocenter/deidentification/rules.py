@@ -76,6 +76,8 @@ class ObjectRules:
         options, key, safe: as chosen for all objects.
         sop_class: kind of the object.
         patient: what stands for the patient when pseudonym and shift of dates are derived.
+        lists_references: whether Common Instance Reference lists the instances that the object
+            refers to; then the references stay, as one without the other is invalid.
         identity: values that texts must not hold, complete after the survey.
     """
 
@@ -84,6 +86,7 @@ class ObjectRules:
     safe: SafePrivate
     sop_class: str
     patient: str
+    lists_references: bool = False
     identity: Identity = field(default_factory=Identity)
 
     def __post_init__(self) -> None:
@@ -170,6 +173,8 @@ class ObjectRules:
         is_shifted = action == "C" and "modified_dates" in row.options
         if is_shifted and element.vr not in (*_TIMES, "SH"):
             return row.action((), kind)
+        if row.basic == "X/Z/U*" and action == "X" and self.lists_references:
+            return "U"
         return "U" if action == "D" and element.vr == "UI" else action
 
     def _unlisted(self, element: Seen) -> str:

@@ -110,6 +110,11 @@ def open_object(
             pixels=header.pixels,
         )
         _check_identity(opened, what)
+        is_image = registered_name(opened.text("SOPClassUID")).endswith("Image Storage")
+        if opened.pixels is None and (is_image or "BitsAllocated" in dataset):
+            raise UnreadableInput(
+                f"{what} is an image without pixels; it is truncated: copy or export it again"
+            )
         return opened
 
 
