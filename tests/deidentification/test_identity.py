@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from isocenter.core.errors import UnreadableInput
+from isocenter.deidentification import identity as module
 from isocenter.deidentification.identity import Identity
 
 
@@ -84,3 +88,31 @@ def test_codes_are_only_what_nobody_is_called(code: str, told: bool) -> None:
 
 def test_an_identity_without_values_changes_nothing() -> None:
     assert Identity().without("anything 17.04.1961") == "anything 17.04.1961"
+
+
+def test_uids_that_were_replaced_are_in_no_text() -> None:
+    identity = Identity()
+    identity.note_uid("1.2.826.9.1")
+    assert identity.without("series 1.2.826.9.1, not 1.2.826.9.11") == "series, not 1.2.826.9.11"
+
+
+@pytest.mark.parametrize("piece", ["a", "1", "1 ", "1.", "a1", "@", "dr ", "1(", "é", "\u0301"])
+def test_a_long_text_costs_no_more_than_its_length(piece: str) -> None:
+    identity = known()
+    began = time.process_time()
+    identity.cleaned(piece * 10_000)
+    assert time.process_time() - began < 5
+    assert identity.cleaned(piece * 70_000) == ""
+
+
+def test_a_header_of_nothing_but_names_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    identity = Identity()
+    for number in range(20_001):
+        identity.note_value(f"name {number}")
+    with pytest.raises(UnreadableInput, match="more names"):
+        identity.freeze()
+    monkeypatch.setattr(module, "MOST_COMPARISONS", 1000)
+    few = known()
+    assert few.without("x" * 20) == "x" * 20
+    with pytest.raises(UnreadableInput, match="more names"):
+        few.without("x" * 1000)

@@ -71,7 +71,6 @@ class ImageFacts:
         has_embedded_overlay: whether a drawing lies in bits that the pixels do not use.
         has_pixels: whether there are any; without, the kind alone is looked at.
         has_place: whether it says where it lies in the patient.
-        sources_known: that it is a plain image of one sample a pixel.
     """
 
     sop_class: str

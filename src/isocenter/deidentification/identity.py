@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from functools import cached_property
 
+from isocenter.core.errors import UnreadableInput
 from isocenter.deidentification.dates import forms_of
 
 LEAST_LETTERS = 4
@@ -25,25 +25,32 @@ LEAST_DESCRIPTION_LETTERS = 12
 _OF_THIS_PROGRAM = frozenset(("isocenter", "removed"))
 """What our own marks and replacements say; a Station Name may be one of them."""
 
+MOST_LETTERS = 2**16
+"""A longer text is not searched but dropped."""
+MOST_VALUES = 20_000
+MOST_COMPARISONS = 3 * 10**8
+
 _NAME_PARTS = re.compile(r"[\^=\s,;/\\()]+")
 _SPACES = re.compile(r"\s+")
 _BEFORE_MARKS = re.compile(r" ([,;:.])")
 _TITLES = r"dr|prof|mr|mrs|miss|sir|herr|frau|mme|mlle|doctor|professor|doktor"
+_UID = re.compile(r"(?<![\d.])\d++(?:\.\d++){3,}(?!\d)")
+# Each begins where a word or a number begins, so that a long text costs no more than its length.
 _PATTERNS = re.compile(
     "|".join(
         (
-            r"(?<![\d.])\d+(?:\.\d+){3,}(?![\d.])",  # UIDs and addresses of computers
-            r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",  # mail addresses
-            r"(?:https?://|www\.)\S+",
+            _UID.pattern,  # and addresses of computers
+            r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)+",  # mail addresses
+            r"(?:https?://|www\.)\S++",
             r"\b\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\b",  # dates
-            r"\b\d{1,2}[. -]?(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)\w*"
-            r"[. -]?\d{2,4}\b",
+            r"\b\d{1,2}[. -]?(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)"
+            r"[a-z]{0,7}[. -]?\d{2,4}\b",
             r"\b\d{1,2}:\d{2}(?::\d{2})?\b",  # times of day
-            r"\+?\d[\d ()/-]{5,}\d",  # telephone and other long numbers
-            r"\b\w*\d{5,}\w*\b",
-            rf"\b(?:{_TITLES})\b\.?(?:\s*[A-Z][\w'’-]*\.?){{1,2}}",
-            r"\b\d{1,3}\s*(?:y/?o|yrs?|years?\s+old|jahre|ans)\b",
-            r"\b\d{2,3}\s*[mf]\b|\b[mf]\s*\d{2,3}\b",  # age with sex
+            r"(?<!\d)\+?\d[\d ()/-]{5,}\d",  # telephone and other long numbers
+            r"(?<!\w)(?=\w*?\d{5})\w++",
+            rf"\b(?:{_TITLES})\b\.?(?:\s{{0,3}}[A-Z][\w'’-]*+\.?){{1,2}}",
+            r"\b\d{1,3}\s?(?:y/?o|yrs?|years?\s+old|jahre|ans)\b",
+            r"\b\d{2,3}\s?[mf]\b|\b[mf]\s?\d{2,3}\b",  # age with sex
         )
     ),
     re.IGNORECASE,
@@ -62,12 +69,17 @@ class Identity:
     """Values that an object had and that nothing in it may say any more.
 
     Attributes:
-        values: of names, numbers, dates and UIDs, plain; found within any text.
+        values: of names, numbers and dates, plain; found within any text.
+        uids: as they are.
         descriptions: of descriptions and comments that were removed, plain.
     """
 
     values: set[str] = field(default_factory=set)
+    uids: set[str] = field(default_factory=set)
     descriptions: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.freeze()
 
     def note_name(self, name: str) -> None:
         """Keep the parts of a person's name, and the whole of each way it is written."""
@@ -85,6 +97,10 @@ class Identity:
         if len(word) >= LEAST_LETTERS or (not word.isascii() and len(word) > 1):
             self.values.add(word)
 
+    def note_uid(self, uid: str) -> None:
+        """Keep a UID."""
+        self.uids.add(uid)
+
     def note_day(self, text: str) -> None:
         """Keep a date in the ways that people write it."""
         self.values |= {plain(form) for form in forms_of(text)}
@@ -96,18 +112,17 @@ class Identity:
         if is_long or len(words.split()) >= LEAST_DESCRIPTION_WORDS:
             self.descriptions.add(words)
 
-    @cached_property
-    def _known(self) -> re.Pattern[str] | None:
-        return _any_of(self.values)
-
-    @cached_property
-    def _known_or_described(self) -> re.Pattern[str] | None:
-        return _any_of(self.values | self.descriptions)
-
     def freeze(self) -> None:
-        """Look anew at what was noted; call it when the survey is over."""
-        for name in ("_known", "_known_or_described"):
-            self.__dict__.pop(name, None)
+        """Make ready to search; call it when the survey is over.
+
+        Raises:
+            UnreadableInput: more values than the header of any object has.
+        """
+        if len(self.values) + len(self.descriptions) > MOST_VALUES:
+            raise _too_much()
+        self._pattern = _any_of(self.values | self.descriptions)
+        self._searched: dict[str, str] = {}
+        self._comparisons = 0
 
     def is_told_by_code(self, text: str) -> bool:
         """Whether a code string or code value is no code, but one of the values.
@@ -121,11 +136,28 @@ class Identity:
         return (is_number or is_name) and plain(_NAME_PARTS.sub(" ", text)) in self.values
 
     def without(self, text: str) -> str:
-        """A text without the values and the removed descriptions; itself where it has none."""
-        pattern = self._known_or_described
-        if pattern is None or pattern.search(plain(text)) is None:
-            return text
-        return _tidy(_cut(text, pattern))
+        """A text without the values and the removed descriptions; itself where it has none.
+
+        Raises:
+            UnreadableInput: there is more text than the header of any object has.
+        """
+        if text not in self._searched:
+            self._searched[text] = self._search(text)
+        return self._searched[text]
+
+    def _search(self, text: str) -> str:
+        if len(text) > MOST_LETTERS:
+            return ""
+        self._comparisons += len(text) * len(self.values | self.descriptions)
+        if self._comparisons > MOST_COMPARISONS:
+            raise _too_much()
+        rest = _UID.sub(self._unless_noted, text)
+        if self._pattern is not None and self._pattern.search(plain(rest)) is not None:
+            rest = _cut(rest, self._pattern)
+        return text if rest == text else _tidy(rest)
+
+    def _unless_noted(self, match: re.Match[str]) -> str:
+        return " " if match[0] in self.uids else match[0]
 
     def cleaned(self, text: str) -> str:
         """A text without the values, and without what looks like an identifier.
@@ -134,6 +166,12 @@ class Identity:
         them, ages. A name that stands nowhere else in the object and follows no title is not found.
         """
         return _tidy(_PATTERNS.sub(" ", self.without(text)))
+
+
+def _too_much() -> UnreadableInput:
+    return UnreadableInput(
+        "a header holds more names and texts than that of any real object; it may be damaged"
+    )
 
 
 def _is_long_name(word: str) -> bool:

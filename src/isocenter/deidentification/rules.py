@@ -106,7 +106,7 @@ class ObjectRules:
                 self.identity.note_day(text)
             elif element.vr == "UI":
                 if self._uid(element, text) != text:
-                    self.identity.note_value(text)
+                    self.identity.note_uid(text)
             elif element.vr in _FREE_TEXTS and is_description:
                 self.identity.note_description(text)
             elif element.vr in _NOTED and row is not None:
