@@ -41,6 +41,18 @@ _FREE_TEXTS = frozenset("AE LO LT PN SH ST UC UR UT".split())
 _WORDS = _FREE_TEXTS | {"CS"}
 _NOTED = _FREE_TEXTS | {"AS"}
 
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_FORMS = {
+    "DS": re.compile(_NUMBER),
+    "IS": re.compile(_NUMBER),
+    "UI": re.compile(r"[\d.]{1,64}"),
+    "DA": re.compile(r"\d{4}[.-]?\d{2}[.-]?\d{2}"),
+    "TM": re.compile(r"\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d{1,6})?)?)?"),
+    "DT": re.compile(r"\d{4,14}(?:\.\d{1,6})?(?:[+-]\d{4})?"),
+    "AS": re.compile(r"\d{3}[DWMY]"),
+}
+"""What numbers, dates and UIDs look like; libraries let anything pass in their place."""
+
 _OF_THE_STANDARD = frozenset(
     (
         0x00080016,  # SOP Class UID and other names of kinds of objects
@@ -213,7 +225,7 @@ class ObjectRules:
     def _kept(self, element: Seen) -> Decision:
         """An element that stays: as it is, unless it says what must not be said."""
         is_known = element.is_known or (row_of(element.tag) is not None and element.vr != "UN")
-        if not is_known:
+        if not is_known or not _has_its_form(element):
             return REMOVED
         if element.tag == PATIENT_AGE:
             ages = [capped_age(text, self.options.oldest_age_years) for text in element.texts]
@@ -246,7 +258,7 @@ class ObjectRules:
 
     def _shifted(self, element: Seen) -> Decision:
         if element.vr == "TM":
-            return KEPT
+            return KEPT if _has_its_form(element) else self._without_options(element)
         shift = shifted_date if element.vr == "DA" else shifted_date_time
         dates = [shift(text, self._days) for text in element.texts if text]
         if None in dates:
@@ -269,6 +281,8 @@ class ObjectRules:
         expected = self.safe.vr(element.creator, element.tag)
         if expected is None or element.vr in ("", "UN"):
             return REMOVED
+        if not _has_its_form(element):
+            return REMOVED
         if element.vr == "UI":
             return replaced(self._uid(element, text) for text in element.texts)
         if element.vr in (*_TIMES, "PN") or element.vr not in (expected or element.vr).split("/"):
@@ -277,6 +291,12 @@ class ObjectRules:
             return replaced(self.identity.cleaned(text) for text in element.texts)
         is_told = element.vr == "CS" and any(map(self.identity.is_told_by_code, element.texts))
         return REMOVED if is_told else KEPT
+
+
+def _has_its_form(element: Seen) -> bool:
+    """Whether values that must be numbers, dates or UIDs are; anything else may be words."""
+    form = _FORMS.get(element.vr)
+    return form is None or all(not text or form.fullmatch(text) for text in element.texts)
 
 
 def _says_something(element: Seen) -> bool:
