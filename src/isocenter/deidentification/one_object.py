@@ -62,18 +62,18 @@ class Deidentifier:
             UnreadableInput: damaged, no DICOM, without UIDs or beyond the limits.
             UnsuitableScan: a document, whose content nothing here can clean.
         """
-        opened = open_object(path, what=what, limits=self.limits)
+        private = self.options.retain_safe_private
+        opened = open_object(path, private=private, what=what, limits=self.limits)
         _refuse_documents(opened, what)
         with refusing(f"{what} has a header that cannot be interpreted; export it again"):
-            facts = facts_of(opened)
-            names = self._names(opened)
+            facts, names = facts_of(opened), self._names(opened)
             rules = self._rules(opened)
             for element in survey(opened.dataset):
                 rules.note(element)
             rules.identity.freeze()
             done = rewrite(opened.dataset, rules)
             self._mark(opened, rules)
-        return self._with_pixels(opened, facts, done, names, what)
+            return self._with_pixels(opened, facts, done, names, what)
 
     def _rules(self, opened: OpenedObject) -> ObjectRules:
         return ObjectRules(

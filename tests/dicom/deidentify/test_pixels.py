@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Callable
 from contextlib import suppress
@@ -199,6 +200,30 @@ def test_bytes_that_flip_end_in_words_or_in_a_file(write_classic_ct: Write) -> N
         path.write_bytes(bytes(content))
         with suppress(InputRefused):
             write_object(open_object(path), io.BytesIO())
+
+
+class FullDisk(io.BytesIO):
+    """Takes a hundred bytes."""
+
+    def write(self, content: Any) -> int:
+        if self.tell() + len(content) > 100:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(content)
+
+
+def test_a_full_disk_is_not_a_damaged_file(write_classic_ct: Write) -> None:
+    opened = open_object(one_image(write_classic_ct))
+    with pytest.raises(OSError, match="No space left"):
+        write_object(opened, FullDisk())
+
+
+def test_private_elements_are_read_where_they_are_asked_for(write_classic_ct: Write) -> None:
+    def edit(dataset: Dataset, _: int) -> None:
+        dataset.private_block(0x0019, "SEEDED 1.0", create=True).add_new(0x01, "LO", "a")
+
+    path = one_image(write_classic_ct, edit=edit)
+    assert 0x00191001 not in open_object(path).dataset
+    assert 0x00191001 in open_object(path, private=True).dataset
 
 
 def test_an_object_without_a_uid_is_refused(write_classic_ct: Write) -> None:

@@ -1,4 +1,4 @@
-"""Read an object of unknown origin whole, private elements too, but for its pixels."""
+"""Read an object of unknown origin whole, but for its pixels."""
 
 from __future__ import annotations
 
@@ -86,9 +86,19 @@ class OpenedObject:
 
 
 def open_object(
-    path: Path, *, what: str = "the file", limits: Limits = DEFAULT_LIMITS
+    path: Path,
+    *,
+    private: bool = False,
+    what: str = "the file",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> OpenedObject:
     """Read all elements in front of the pixels.
+
+    Args:
+        path: a DICOM file.
+        private: read private elements of the top level too; those in public sequences always are.
+        what: how messages name the file.
+        limits: what it may cost.
 
     Raises:
         UnreadableInput: not DICOM, damaged, truncated or beyond the limits, or no object of its
@@ -98,7 +108,7 @@ def open_object(
     with refusing(f"{what} cannot be read as DICOM; it is damaged, truncated or of another kind"):
         stream, syntax = open_stream(path, limits)
         with stream:
-            header, dataset = _read(stream, limits)
+            header, dataset = _read(stream, private, limits)
             if header.pixels is not None:
                 _check_pixels(stream, header.pixels, header)
         opened = OpenedObject(
@@ -118,7 +128,7 @@ def open_object(
         return opened
 
 
-def _read(stream: Stream, limits: Limits) -> tuple[Header, Dataset]:
+def _read(stream: Stream, private: bool, limits: Limits) -> tuple[Header, Dataset]:
     stream.seek(0)
     meta = file_meta(stream)  # type: ignore[arg-type]
     header = scan_header(
@@ -126,7 +136,7 @@ def _read(stream: Stream, limits: Limits) -> tuple[Header, Dataset]:
         start=meta.end,
         transfer_syntax=meta.transfer_syntax,
         limits=limits,
-        tags=_EveryTag(),
+        tags=_EveryTag() if private else None,
     )
     parts = []
     for element in header.elements:
