@@ -19,7 +19,9 @@ from pydicom.uid import (
 
 from isocenter.deidentification.burned_in import RISKS, ImageFacts, may_show_a_face, risk_of
 from isocenter.deidentification.keys import SecretKey
+from isocenter.deidentification.pixel_rules import PixelRule
 from isocenter.deidentification.profile import safe_private
+from isocenter.dicom.deidentify.pixels import Box
 
 Someone = Callable[..., FileDataset]
 Take = Callable[..., Any]
@@ -91,6 +93,12 @@ def test_an_overlay_in_unused_bits_is_cleared(take: Take, someone: Someone) -> N
     np.testing.assert_array_equal(taken.after.pixel_array, someone().pixel_array)
     assert not [element for element in taken.after if element.tag.group == 0x6000]
     assert taken.made.risk == ""
+    box = Box(row=1, column=1, end_row=2, end_column=2)
+    rule = PixelRule(wanted=(("Modality", "CT"),), boxes=(box,))
+    both = take(with_overlay(), clean_pixels=True, pixel_rules=(rule,)).after.pixel_array
+    expected = someone().pixel_array.copy()
+    expected[1, 1] = 0
+    np.testing.assert_array_equal(both, expected)
 
 
 def content_item(kind: str, code: str, **values: Any) -> Dataset:
@@ -215,3 +223,25 @@ def test_names_of_others_in_a_list_of_patients_keep_to_one_pseudonym(
     dataset.ReferencedSeriesSequence = DicomSequence([other])
     after = take(dataset).after
     assert after.ReferencedSeriesSequence[0].PatientID == after.PatientID
+
+
+def test_a_station_called_as_its_make_does_not_take_the_make_along(
+    take: Take, someone: Someone
+) -> None:
+    after = take(someone(StationName="SEEDED", DeviceSerialNumber="Model 1")).after
+    assert (after.Manufacturer, after.ManufacturerModelName) == ("Seeded Scanners", "Model 1")
+    assert "StationName" not in after
+
+
+def test_what_is_set_aside_does_not_claim_to_be_clean(take: Take, someone: Someone) -> None:
+    outside = Box(row=0, column=0, end_row=9, end_column=2)
+    rules = {
+        "no_pixel_rule": PixelRule(wanted=(("Modality", "US"),), boxes=()),
+        "pixels_not_cleaned": PixelRule(wanted=(("Modality", "CT"),), boxes=(outside,)),
+    }
+    for risk, rule in rules.items():
+        taken = take(someone(), clean_pixels=True, pixel_rules=(rule,))
+        codes = [one.CodeValue for one in taken.after.DeidentificationMethodCodeSequence]
+        assert taken.made.risk == risk
+        assert codes == ["113100"]
+        assert "BurnedInAnnotation" not in taken.after

@@ -21,7 +21,8 @@ RISKS = {
     "embedded_overlay": "a drawing kept in unused bits of compressed pixels",
     "no_pixel_rule": "no rule of the pixel rules is for it, nor does it say that nothing is "
     "burned in",
-    "pixels_not_cleaned": "its pixels cannot be cleaned as they are stored",
+    "pixels_not_cleaned": "its pixels cannot be cleaned as they are stored, or a box "
+    "of its rule lies outside of them",
 }
 """Why an image is set aside, by the code that reports have."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,11 +19,7 @@ from isocenter.deidentification.rules import ObjectRules, patient_of
 from isocenter.dicom.decoding.parsing import refusing
 from isocenter.dicom.deidentify.marks import mark_deidentified
 from isocenter.dicom.deidentify.opening import OpenedObject, open_object
-from isocenter.dicom.deidentify.pixels import (
-    black_out,
-    clear_unused_bits,
-    without_words,
-)
+from isocenter.dicom.deidentify.pixels import cleaned_pixels, without_words
 from isocenter.dicom.deidentify.saving import write_object
 from isocenter.dicom.deidentify.walking import Done, rewrite, survey
 from isocenter.dicom.marking import is_enhanced
@@ -72,8 +68,9 @@ class Deidentifier:
                 rules.note(element)
             rules.identity.freeze()
             done = rewrite(opened.dataset, rules)
-            self._mark(opened, rules)
-            return self._with_pixels(opened, facts, done, names, what)
+            made = self._with_pixels(opened, facts, done, names, what)
+            self._mark(opened, rules, pixels_cleaned=not made.risk)
+            return made
 
     def _rules(self, opened: OpenedObject) -> ObjectRules:
         return ObjectRules(
@@ -82,6 +79,7 @@ class Deidentifier:
             safe=self.safe,
             sop_class=opened.text("SOPClassUID"),
             patient=patient_of(opened.text("PatientID"), opened.text("StudyInstanceUID")),
+            make=f"{opened.text('Manufacturer')} {opened.text('ManufacturerModelName')}",
             lists_references="ReferencedSeriesSequence" in opened.dataset,
         )
 
@@ -91,13 +89,12 @@ class Deidentifier:
         study, series, instance = (self.key.name("uid", opened.text(one)) for one in keywords)
         return study, series, instance
 
-    def _mark(self, opened: OpenedObject, rules: ObjectRules) -> None:
-        dataset = opened.dataset
+    def _mark(self, opened: OpenedObject, rules: ObjectRules, *, pixels_cleaned: bool) -> None:
+        """Write what was done; what is set aside does not claim that its pixels are clean."""
         for keyword in ("PatientID", "PatientName"):
-            setattr(dataset, keyword, self.key.pseudonym(rules.patient))
-        mark_deidentified(
-            dataset, self.options.codes(), method=METHOD, temporal=self.options.temporal
-        )
+            setattr(opened.dataset, keyword, self.key.pseudonym(rules.patient))
+        options = replace(self.options, clean_pixels=self.options.clean_pixels and pixels_cleaned)
+        mark_deidentified(opened.dataset, options.codes(), method=METHOD, temporal=options.temporal)
 
     def _with_pixels(
         self,
@@ -111,11 +108,16 @@ class Deidentifier:
         risk = risk_of(facts)
         pixels: bytes | None = None
         rule = rule_for(self.pixel_rules, opened.text) if self.options.clean_pixels else None
+        boxes = rule.boxes if rule is not None and facts.has_pixels else ()
         try:
-            if facts.has_embedded_overlay:
-                opened, pixels = clear_unused_bits(opened, what=what, limits=self.limits)
-            elif rule is not None and rule.boxes and facts.has_pixels:
-                opened, pixels = black_out(opened, rule.boxes, what=what, limits=self.limits)
+            if boxes or facts.has_embedded_overlay:
+                opened, pixels = cleaned_pixels(
+                    opened,
+                    boxes,
+                    clear_unused_bits=facts.has_embedded_overlay,
+                    what=what,
+                    limits=self.limits,
+                )
         except UnsuitableScan:
             risk = "embedded_overlay" if facts.has_embedded_overlay else "pixels_not_cleaned"
         else:

@@ -8,10 +8,11 @@ from functools import cache
 
 from isocenter.core.errors import UnreadableInput
 from isocenter.deidentification.dates import capped_age, shifted_date, shifted_date_time
-from isocenter.deidentification.identity import Identity
+from isocenter.deidentification.identity import Identity, plain
 from isocenter.deidentification.keys import SecretKey
 from isocenter.deidentification.options import Options
 from isocenter.deidentification.profile import (
+    Row,
     SafePrivate,
     content_rows,
     row_of,
@@ -88,6 +89,7 @@ class ObjectRules:
         options, key, safe: as chosen for all objects.
         sop_class: kind of the object.
         patient: what stands for the patient when pseudonym and shift of dates are derived.
+        make: manufacturer and model, which stay; a station that is called as they are names nobody.
         lists_references: whether Common Instance Reference lists the instances that the object
             refers to; then the references stay, as one without the other is invalid.
         identity: values that texts must not hold, complete after the survey.
@@ -98,6 +100,7 @@ class ObjectRules:
     safe: SafePrivate
     sop_class: str
     patient: str
+    make: str = ""
     lists_references: bool = False
     identity: Identity = field(default_factory=Identity)
 
@@ -121,8 +124,11 @@ class ObjectRules:
                     self.identity.note_uid(text)
             elif element.vr in _FREE_TEXTS and is_description:
                 self.identity.note_description(text)
-            elif element.vr in _NOTED and row is not None:
+            elif element.vr in _NOTED and row is not None and not self._is_make(row, text):
                 self.identity.note_value(text)
+
+    def _is_make(self, row: Row, text: str) -> bool:
+        return "device" in row.options and plain(text) in plain(self.make)
 
     def _goes(self, element: Seen) -> bool:
         """Whether the element, or a sequence that it lies in, does not stay."""

@@ -27,8 +27,7 @@ from isocenter.core.errors import InputRefused, UnreadableInput, UnsuitableScan
 from isocenter.dicom.deidentify.opening import open_object
 from isocenter.dicom.deidentify.pixels import (
     Box,
-    black_out,
-    clear_unused_bits,
+    cleaned_pixels,
     without_words,
 )
 from isocenter.dicom.deidentify.saving import write_object
@@ -84,7 +83,7 @@ def test_boxes_are_black_and_nothing_else_changes(
     path = one_image(
         write_classic_ct, transfer_syntax=syntax, bits_stored=12, signed=signed, intercept=0.0
     )
-    opened, pixels = black_out(open_object(path), [BOX])
+    opened, pixels = cleaned_pixels(open_object(path), [BOX])
     file = io.BytesIO()
     write_object(opened, file, pixels=pixels)
     after = pydicom.dcmread(io.BytesIO(file.getvalue()))
@@ -106,7 +105,7 @@ def test_boxes_are_black_in_color_too(write_classic_ct: Write, planar: int) -> N
         dataset.PixelData = (colors.transpose(2, 0, 1) if planar else colors).tobytes()
 
     path = one_image(write_classic_ct, edit=edit)
-    opened, pixels = black_out(open_object(path), [BOX])
+    opened, pixels = cleaned_pixels(open_object(path), [BOX])
     file = io.BytesIO()
     write_object(opened, file, pixels=pixels)
     expected = colors.copy()
@@ -120,7 +119,7 @@ def test_inverted_gray_is_black_at_its_largest_number(write_classic_ct: Write) -
         dataset.PhotometricInterpretation = "MONOCHROME1"
 
     path = one_image(write_classic_ct, bits_stored=12, signed=False, intercept=0.0, edit=edit)
-    opened, pixels = black_out(open_object(path), [BOX])
+    opened, pixels = cleaned_pixels(open_object(path), [BOX])
     assert np.frombuffer(pixels, "<u2").reshape(40, 36)[2, 1] == 4095
     assert opened.pixels is not None
 
@@ -131,7 +130,7 @@ def test_unused_bits_lose_what_was_drawn_in_them(write_classic_ct: Write) -> Non
         dataset.PixelData = words.astype("<u2").tobytes()
 
     path = one_image(write_classic_ct, bits_stored=12, signed=False, intercept=0.0, edit=edit)
-    _, pixels = clear_unused_bits(open_object(path))
+    _, pixels = cleaned_pixels(open_object(path), clear_unused_bits=True)
     words = np.frombuffer(pixels, "<u2")
     assert words.max() < 4096
     source = np.frombuffer(pydicom.dcmread(path).PixelData, "<u2")
@@ -144,9 +143,9 @@ def test_compressed_color_is_not_touched_in_silence(write_classic_ct: Write) -> 
 
     path = one_image(write_classic_ct, transfer_syntax=JPEG2000Lossless, edit=edit)
     with pytest.raises(UnsuitableScan):
-        black_out(open_object(path), [BOX])
+        cleaned_pixels(open_object(path), [BOX])
     with pytest.raises(UnsuitableScan):
-        clear_unused_bits(open_object(path))
+        cleaned_pixels(open_object(path), clear_unused_bits=True)
 
 
 def test_words_in_compressed_streams_are_blanked(write_classic_ct: Write) -> None:

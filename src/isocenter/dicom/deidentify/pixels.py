@@ -38,46 +38,48 @@ class Box:
     end_column: int
 
 
-def black_out(
+def cleaned_pixels(
     opened: OpenedObject,
-    boxes: Sequence[Box],
+    boxes: Sequence[Box] = (),
     *,
+    clear_unused_bits: bool = False,
     what: str = "the file",
     limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[OpenedObject, bytes]:
-    """The object with native pixels, and these pixels with boxes set to the darkest value.
+    """The object with native pixels, and these pixels, cleaned.
+
+    Args:
+        opened: an image.
+        boxes: set to the value that shows as black, in every frame.
+        clear_unused_bits: make bits outside the stored ones zero, or those of the sign; overlays
+            of old lie there. Of uncompressed pixels only.
+        what: how messages name the file.
+        limits: what decoding may cost.
 
     Raises:
         UnsuitableScan: pixels that this cannot change: compressed color, other than 8, 16 or 32
-            bits, or subsampled color.
+            bits, or subsampled color; or a box reaches out of the image.
         UnreadableInput: the pixels are damaged.
     """
     if opened.pixels is None or opened.pixels.tag != _PIXEL_DATA:
         raise _cannot(what)
+    if clear_unused_bits and opened.pixels.length == UNDEFINED_LENGTH:
+        raise _cannot(what)
     words = _planes(opened, what, limits)
+    rows, columns = words.shape[2:4]
+    if any(box.end_row > rows or box.end_column > columns for box in boxes):
+        raise _cannot(what)
     for box in boxes:
         words[..., box.row : box.end_row, box.column : box.end_column, :] = _darkest(opened)
+    if clear_unused_bits:
+        words = _without_unused_bits(words, _format(opened, what))
     return _as_stored(opened, words)
 
 
-def clear_unused_bits(
-    opened: OpenedObject, *, what: str = "the file", limits: Limits = DEFAULT_LIMITS
-) -> tuple[OpenedObject, bytes]:
-    """The object, and its native pixels: bits outside the stored ones are zero or the sign's.
-
-    Overlays of old lie there.
-
-    Raises:
-        UnsuitableScan, UnreadableInput: as :func:`black_out`.
-    """
-    if opened.pixels is None or opened.pixels.length == UNDEFINED_LENGTH:
-        raise _cannot(what)
-    words = _planes(opened, what, limits)
-    layout = _format(opened, what)
-    low = layout.high_bit + 1 - layout.bits_stored
-    values = layout.to_stored(words)
+def _without_unused_bits(words: NDArray, layout: PixelFormat) -> NDArray:
     unsigned = np.dtype(f"u{layout.bits_allocated // 8}")
-    return _as_stored(opened, values.view(unsigned) << unsigned.type(low))
+    low = layout.high_bit + 1 - layout.bits_stored
+    return layout.to_stored(words).view(unsigned) << unsigned.type(low)
 
 
 def _number(opened: OpenedObject, keyword: str, default: int = 0) -> int:
