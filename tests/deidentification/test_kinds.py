@@ -228,9 +228,10 @@ def test_names_of_others_in_a_list_of_patients_keep_to_one_pseudonym(
 def test_a_station_called_as_its_make_does_not_take_the_make_along(
     take: Take, someone: Someone
 ) -> None:
-    after = take(someone(StationName="SEEDED", DeviceSerialNumber="Model 1")).after
+    after = take(someone(StationName="SEEDED", SoftwareVersions="SN-8831-XQ")).after
     assert (after.Manufacturer, after.ManufacturerModelName) == ("Seeded Scanners", "Model 1")
     assert "StationName" not in after
+    assert after.SoftwareVersions == "REMOVED"  # the serial number, in another place
 
 
 def test_what_is_set_aside_does_not_claim_to_be_clean(take: Take, someone: Someone) -> None:

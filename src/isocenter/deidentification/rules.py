@@ -128,7 +128,9 @@ class ObjectRules:
                 self.identity.note_value(text)
 
     def _is_make(self, row: Row, text: str) -> bool:
-        return "device" in row.options and plain(text) in plain(self.make)
+        """Whether it is the name of the scanner's make; what has digits is a number of a device."""
+        is_name = "device" in row.options and not any(letter.isdigit() for letter in text)
+        return is_name and plain(text) in plain(self.make)
 
     def _goes(self, element: Seen) -> bool:
         """Whether the element, or a sequence that it lies in, does not stay."""
