@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from isocenter.cli.clean import clean
+from isocenter.cli.deidentify import deidentify
 from isocenter.cli.demo import demo
 from isocenter.cli.edit import edit
 from isocenter.cli.evaluate import evaluate
@@ -186,6 +187,7 @@ app.command()(generate)
 app.command()(edit)
 app.command()(simulate)
 app.command()(train)
+app.command()(deidentify)
 app.command()(clean)
 app.command(name="model")(show_model)
 app.add_typer(gateway_app)

@@ -47,6 +47,7 @@ REFUSED = {
     "already_enhanced": "a model made these images",
     "localizer": "a localizer (scout)",
     "color": "color images",
+    "document": "a document inside DICOM, whose content cannot be de-identified",
     "rescale": "rescale slope or intercept is missing or cannot be meant",
     "rescale_type": "the values are no Hounsfield units",
     "geometry": "spacing, position or orientation is missing or cannot be meant",

@@ -1,0 +1,1 @@
+"""De-identification beside another program, by the ten classes of checks of MIDI-B."""

@@ -1,0 +1,1 @@
+"""Objects taken apart and put together again, element by element, as rules of others say."""
