@@ -21,6 +21,7 @@ from isocenter.cli.generate import generate
 from isocenter.cli.model import show_model
 from isocenter.cli.options import telling_options
 from isocenter.cli.outcome import BY_SIGNAL
+from isocenter.cli.register import register
 from isocenter.cli.series import list_series
 from isocenter.cli.session import Session
 from isocenter.cli.task_command import task_command
@@ -179,6 +180,7 @@ app.command(name="evaluate-set")(evaluate_set)
 app.command()(demo)
 app.command()(generate)
 app.command()(edit)
+app.command()(register)
 app.command()(train)
 app.command()(clean)
 app.command(name="model")(show_model)
