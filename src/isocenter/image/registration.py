@@ -31,8 +31,10 @@ _LEAST_SHARED_SHARE = 0.25
 _MASK_MARGIN_MM = 10.0
 _TURNS_DEG = (-12.0, 0.0, 12.0)
 _STARTS_TRIED = 3
+_OF_HEADERS = 0  # number of the start that trusts the positions in the headers
 _CONVERGED = 1e-8
 _SMALL_STEP = 1e-4
+_NEAR_STEP = 0.2  # of the voxels
 # What is finer is noise of the arithmetic, which would make two runs differ.
 _DIGITS = 7
 
@@ -156,7 +158,7 @@ def register(
     motion = start or _search(moving, fixed, heads, center, settings)
     for level_mm in settings.levels_mm[1:] if start is None else settings.levels_mm:
         images = _Images.at_level(moving, fixed, heads[0], level_mm)
-        motion = _descended(images, _rigid_transform(motion), settings)[0]
+        motion = _descended(images, _rigid_transform(motion), settings, is_near=True)[0]
     if deformable:
         motion = _deformed(moving, fixed, heads[0], motion, settings)
     return motion
@@ -169,21 +171,25 @@ def _search(
     center_mm: NDArray,
     settings: RegistrationSettings,
 ) -> Motion:
-    """The best of several beginnings on the coarsest level."""
+    """The best of several beginnings, followed on the coarsest level and compared on the next.
+
+    The positions in the headers are followed whatever their value: they are right most often.
+    """
     images = _Images.at_level(moving, fixed, heads[0], settings.levels_mm[0])
     starts = _starts(center_mm, _center_mm(moving.geometry, heads[1]), settings)
-    scored = [(_value(images, one, settings), number) for number, one in enumerate(starts)]
-    found = [
-        _descended(images, starts[number], settings)
-        for value, number in sorted(scored)[:_STARTS_TRIED]
-        if np.isfinite(value)
-    ]
+    scored = sorted((_value(images, one, settings), number) for number, one in enumerate(starts))
+    followed = dict.fromkeys([_OF_HEADERS, *(number for _, number in scored[:_STARTS_TRIED])])
+    found = [_descended(images, starts[number], settings) for number in followed]
+    found = [one for one in found if np.isfinite(one[1])]
     if not found:
         raise UnsuitableScan(
             "the two images nowhere overlap, so they cannot be registered; give images of one head",
             reason="registration",
         )
-    return min(found, key=lambda one: one[1])[0]
+    finer = _Images.at_level(moving, fixed, heads[0], settings.levels_mm[:2][-1])
+    return min(
+        (one for one, _ in found), key=lambda one: _value(finer, _rigid_transform(one), settings)
+    )
 
 
 def _starts(
@@ -192,7 +198,7 @@ def _starts(
     """Positions as the headers have them, and heads laid on each other, each also turned."""
     turns: list[tuple[float, ...]] = [(0.0, 0.0, 0.0)]
     if settings.search_rotations:
-        turns = list(itertools.product(_TURNS_DEG, repeat=3))
+        turns += [one for one in itertools.product(_TURNS_DEG, repeat=3) if any(one)]
     shifts = [[0.0] * 3, (moving_center_mm - center_mm).tolist()]
     return [
         _rigid_transform(rigid_motion(turn, shift, center_mm.tolist()))
@@ -293,14 +299,19 @@ def _value(images: _Images, transform: Any, settings: RegistrationSettings) -> f
 
 
 def _descended(
-    images: _Images, transform: Any, settings: RegistrationSettings
+    images: _Images, transform: Any, settings: RegistrationSettings, *, is_near: bool = False
 ) -> tuple[Motion, float]:
-    """The rigid motion after a descent, and its negated mutual information."""
+    """The rigid motion after a descent, and its negated mutual information.
+
+    Near the goal the first steps are small, lest they leave its valley. A descent that ends higher
+    than it began is given up.
+    """
+    before = _value(images, transform, settings)
     method = _method(images, settings)
     method.SetInitialTransform(transform, inPlace=False)
     step_mm = float(np.mean(images.fixed.GetSpacing()))
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=step_mm,
+        learningRate=_NEAR_STEP * step_mm if is_near else step_mm,
         minStep=_SMALL_STEP * step_mm,
         numberOfIterations=settings.iterations,
         gradientMagnitudeTolerance=_CONVERGED,
@@ -310,7 +321,10 @@ def _descended(
         found = method.Execute(images.fixed, images.moving)
     except RuntimeError:
         return _motion_of(transform), float("inf")
-    return _motion_of(found), float(method.GetMetricValue())
+    motion = _motion_of(found)
+    # The optimizer's own last value is of another set of samples, and not to be compared.
+    after = _value(images, _rigid_transform(motion), settings)
+    return (motion, after) if after < before else (_motion_of(transform), before)
 
 
 def _deformed(

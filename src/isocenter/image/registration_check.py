@@ -44,8 +44,8 @@ class RegistrationLimits:
         least_covered: share of the fixed head that the moving image covers.
         least_head_overlap: Dice overlap of the two heads where both images are.
         least_edge_peak: edge agreement over that of the same images 8 mm apart.
-        least_gain: normalized mutual information after, less that before; below 0 only where the
-            images lay right already.
+        least_kept: normalized mutual information beyond 1, after over before; below 1 only where
+            the images lay right already, as interpolation costs some.
         most_round_trip_mm: mean distance by which the way there and back misses.
         most_folded: share of the grid that a deformation turns inside out.
     """
@@ -53,7 +53,7 @@ class RegistrationLimits:
     least_covered: float = 0.6
     least_head_overlap: float = 0.85
     least_edge_peak: float = 2.0
-    least_gain: float = -0.002
+    least_kept: float = 0.9
     most_round_trip_mm: float = 2.0
     most_folded: float = 0.0
 
@@ -155,7 +155,7 @@ def check_registration(
 
 
 def _problems(check: RegistrationCheck, limits: RegistrationLimits) -> tuple[str, ...]:
-    gain = check.information_after - check.information_before
+    least = limits.least_kept * (check.information_before - 1)
     rules: tuple[tuple[bool, Callable[[], str]], ...] = (
         (
             check.covered < limits.least_covered,
@@ -179,7 +179,7 @@ def _problems(check: RegistrationCheck, limits: RegistrationLimits) -> tuple[str
             ),
         ),
         (
-            gain < limits.least_gain,
+            check.information_after - 1 < least,
             lambda: (
                 f"the images share less than before ({check.information_after:.3f} against "
                 f"{check.information_before:.3f})"

@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from isocenter.core.volume import Geometry, Volume
+from isocenter.core.volume import Volume
 from isocenter.image.head_mask import head_mask
 from isocenter.image.orientation import transverse
 from isocenter.image.registration import NO_MOTION, Motion, resample
 
-_HEIGHT = 320
-_SQUARES = 8
+_PIXELS_PER_MM = 1.6
+_SQUARE_MM = 30.0
+_EDGE_SIGMA_MM = 1.5
 _EDGE_COLOR = (255, 90, 0)
-_EDGE_SHARE = 0.12
 _GAP = 4
 
 
@@ -47,39 +47,59 @@ def _middle(mask: NDArray) -> tuple[int, int, int]:
 
 def _row(fixed: Volume, moved: Volume, center: tuple[int, int, int]) -> NDArray:
     pictures = []
+    known = np.ones(moved.array.shape, bool) if moved.valid is None else moved.valid
     for axis, index in enumerate(center):
-        planes = [_plane(one.array, one.geometry, axis, index) for one in (fixed, moved)]
-        pictures += [_checkerboard(*planes), _edges(*planes)]
-    return np.hstack([np.pad(one, ((_GAP, 0), (_GAP, 0), (0, 0))) for one in pictures])
+        first, second = (
+            _plane(_gray_levels(one.array), one, axis, index) for one in (fixed, moved)
+        )
+        valid = _plane(known.astype(np.float32), moved, axis, index) > 0.99
+        pictures += [_checkerboard(first, second), _with_edges(first, second, valid)]
+    height = max(one.shape[0] for one in pictures) + _GAP
+    return np.hstack(
+        [np.pad(one, ((height - one.shape[0], 0), (_GAP, 0), (0, 0))) for one in pictures]
+    )
 
 
-def _plane(array: NDArray, geometry: Geometry, axis: int, index: int) -> NDArray:
-    """One plane with square pixels, the head up, gray values 0 to 1."""
+def _gray_levels(array: NDArray) -> NDArray:
+    low, high = np.percentile(array, (1, 99.5))
+    levels: NDArray = np.clip((array - low) / max(float(high - low), 1e-12), 0, 1)
+    return levels
+
+
+def _plane(array: NDArray, volume: Volume, axis: int, index: int) -> NDArray:
+    """One plane with square pixels, the head up."""
     plane = array.take(index, axis)
     if axis > 0:
         plane = plane[::-1]
-    steps = [step for place, step in enumerate(geometry.spacing_mm) if place != axis]
-    length_mm = [count * step for count, step in zip(plane.shape, steps, strict=True)]
-    width = max(1, round(_HEIGHT * length_mm[1] / length_mm[0]))
-    zooms = _HEIGHT / plane.shape[0], width / plane.shape[1]
-    large = ndimage.zoom(plane.astype(np.float32), zooms, order=1, grid_mode=True, mode="nearest")
-    low, high = np.percentile(array, (1, 99.5))
-    shown: NDArray = np.clip((large - low) / max(float(high - low), 1e-12), 0, 1)
-    return shown
+    steps = [step for place, step in enumerate(volume.geometry.spacing_mm) if place != axis]
+    zooms = [
+        max(1, round(count * step * _PIXELS_PER_MM)) / count
+        for count, step in zip(plane.shape, steps, strict=True)
+    ]
+    large: NDArray = ndimage.zoom(
+        plane.astype(np.float32), zooms, order=1, grid_mode=True, mode="nearest"
+    )
+    return large
 
 
 def _checkerboard(fixed: NDArray, moved: NDArray) -> NDArray:
-    row, column = np.indices(fixed.shape) * _SQUARES // fixed.shape[0]
-    mixed = np.where((row + column) % 2 == 0, fixed, moved)
-    return _gray(mixed)
+    row, column = (np.indices(fixed.shape) / _PIXELS_PER_MM / _SQUARE_MM).astype(int)
+    return _gray(np.where((row + column) % 2 == 0, fixed, moved))
 
 
-def _edges(fixed: NDArray, moved: NDArray) -> NDArray:
-    steepness = ndimage.gaussian_gradient_magnitude(moved, 2.0)
-    ridge = steepness >= ndimage.maximum_filter(steepness, 3) * 0.98
+def _with_edges(fixed: NDArray, moved: NDArray, valid: NDArray) -> NDArray:
+    from skimage.feature import canny
+
+    edges = canny(
+        moved,
+        sigma=_EDGE_SIGMA_MM * _PIXELS_PER_MM,
+        low_threshold=0.8,
+        high_threshold=0.92,
+        use_quantiles=True,
+        mask=ndimage.binary_erosion(valid, iterations=4),
+    )
     picture = _gray(fixed)
-    steep = steepness > np.quantile(steepness, 1 - _EDGE_SHARE)
-    picture[ridge & steep & (steepness > 0)] = _EDGE_COLOR
+    picture[ndimage.binary_dilation(edges)] = _EDGE_COLOR
     return picture
 
 
