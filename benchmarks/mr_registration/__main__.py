@@ -13,17 +13,19 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.mr_registration.heads import Head, read_heads
 from benchmarks.mr_registration.tables import tables
 from benchmarks.mr_registration.trials import (
+    PUSHES_MM,
     Trial,
     is_same_outline,
     planted,
     pushed,
-    strangers,
+    stranger,
     unmoved,
 )
 
@@ -43,14 +45,15 @@ def main() -> None:
     log = options.output / "trials.jsonl"
     done = _read(log)
     heads = list(read_heads(options.data, options.heads))
-    for key, trials in _work(heads, options.motions, options.kinds):
-        if key in {one["key"] for one in done}:
+    known = {one["key"] for one in done}
+    for key, make in _work(heads, options.motions, options.kinds):
+        if key in known:
             continue
-        made = [{**one, "key": key} for one in trials]
-        done += made
+        trial = {**make(), "key": key}
+        done.append(trial)
         with log.open("a") as stream:
-            stream.writelines(json.dumps(one) + "\n" for one in made)
-        print(key, *(f"{one['mean_mm']:.2f} mm {one['passed']}" for one in made), flush=True)
+            stream.write(json.dumps(trial) + "\n")
+        print(key, f"{trial['mean_mm']:.2f} mm", trial["problems"] or "passed", flush=True)
     text = tables(done)
     (options.output / "mr_registration.md").write_text(text)
     print(text)
@@ -62,19 +65,23 @@ def _read(log: Path) -> list[Trial]:
 
 def _work(
     heads: list[Head], motions: int, kinds: list[str]
-) -> Iterator[tuple[str, Iterator[Trial]]]:
-    for head in heads:
-        if "pushed" in kinds:
-            yield f"pushed {head.name}", pushed(head)
-        if "unmoved" in kinds:
-            yield f"unmoved {head.name}", unmoved(head)
+) -> Iterator[tuple[str, Callable[[], Trial]]]:
+    """The trials to be made, each with its name."""
     for number, head in itertools.product(range(motions), heads):
-        if "planted" in kinds:
-            yield f"planted {number} {head.name}", planted(head, number)
+        for name in list(head.images)[1:]:
+            if "planted" in kinds:
+                yield f"planted {number} {head.name} {name}", partial(planted, head, name, number)
+    for head in heads:
+        for name in list(head.images)[1:]:
+            if "unmoved" in kinds:
+                yield f"unmoved {head.name} {name}", partial(unmoved, head, name)
+            for push_mm in PUSHES_MM if "pushed" in kinds else ():
+                key = f"pushed {head.name} {name} {push_mm:g}"
+                yield key, partial(pushed, head, name, push_mm)
     for first, second in itertools.permutations(heads, 2):
         are_two = first.person != second.person
         if "stranger" in kinds and are_two and is_same_outline(first, second):
-            yield f"stranger {first.name} {second.name}", strangers(first, second)
+            yield f"stranger {first.name} {second.name}", partial(stranger, first, second)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -26,63 +25,58 @@ from isocenter.image.registration import (
 from isocenter.image.registration_check import check_registration
 
 MOST_MM, MOST_DEG = 20.0, 15.0
-PUSHES_MM = (4.0, 6.0, 9.0, 13.0)
+PUSHES_MM = (0.0, 4.0, 6.0, 9.0, 13.0)
 Trial = dict[str, Any]
 
 
-def planted(head: Head, number: int) -> Iterator[Trial]:
-    """Each other contrast moved by a motion of up to 20 mm and 15 degrees, and found again."""
-    names = list(head.images)
-    fixed = head.images[names[0]]
-    points = points_mm(fixed.geometry, head.brain)
-    for name in names[1:]:
-        rng = generator_for(number, head.name, name)
-        truth = _drawn(rng, points.mean(0), MOST_MM, MOST_DEG)
-        moving = resample(head.images[name], fixed.geometry, inverse(truth))
-        started, used = time.perf_counter(), time.process_time()
-        motion = register(moving, fixed)
-        seconds, cpu = time.perf_counter() - started, time.process_time() - used
-        check = check_registration(moving, fixed, motion)
-        yield _trial(
-            "planted", head, name, _errors_mm(motion, truth, points), check,
-            planted_mm=float(_errors_mm(NO_MOTION, truth, points).mean()),
-            planted_deg=truth.angle_deg, seconds=seconds, cpu_seconds=cpu,
-        )  # fmt: skip
+def planted(head: Head, name: str, number: int) -> Trial:
+    """Another contrast moved by a motion of up to 20 mm and 15 degrees, and found again."""
+    fixed, points = _fixed(head)
+    rng = generator_for(number, head.name, name)
+    truth = _drawn(rng, points.mean(0), MOST_MM, MOST_DEG)
+    moving = resample(head.images[name], fixed.geometry, inverse(truth))
+    started, used = time.perf_counter(), time.process_time()
+    motion = register(moving, fixed)
+    seconds, cpu = time.perf_counter() - started, time.process_time() - used
+    check = check_registration(moving, fixed, motion)
+    return _trial(
+        "planted", head, name, _errors_mm(motion, truth, points), check,
+        planted_mm=float(_errors_mm(NO_MOTION, truth, points).mean()),
+        planted_deg=truth.angle_deg, seconds=seconds, cpu_seconds=cpu,
+    )  # fmt: skip
 
 
-def unmoved(head: Head) -> Iterator[Trial]:
-    """Each other contrast as the data set has it: how far we differ from whoever laid it there."""
-    names = list(head.images)
-    fixed = head.images[names[0]]
-    points = points_mm(fixed.geometry, head.brain)
-    for name in names[1:]:
-        motion = register(head.images[name], fixed)
-        check = check_registration(head.images[name], fixed, motion)
-        yield _trial("unmoved", head, name, _errors_mm(motion, NO_MOTION, points), check)
+def unmoved(head: Head, name: str) -> Trial:
+    """Another contrast as the data set has it: how far we differ from whoever laid it there."""
+    fixed, points = _fixed(head)
+    motion = register(head.images[name], fixed)
+    check = check_registration(head.images[name], fixed, motion)
+    return _trial("unmoved", head, name, _errors_mm(motion, NO_MOTION, points), check)
 
 
-def pushed(head: Head) -> Iterator[Trial]:
+def pushed(head: Head, name: str, push_mm: float) -> Trial:
     """The right answer pushed off by a known amount: the check must see it."""
-    names = list(head.images)
-    fixed = head.images[names[0]]
-    points = points_mm(fixed.geometry, head.brain)
-    for name in names[1:]:
-        for push_mm in (0.0, *PUSHES_MM):
-            rng = generator_for(0, "push", head.name, name, int(push_mm))
-            motion = _pushed(rng, points, push_mm)
-            check = check_registration(head.images[name], fixed, motion, round_trip=False)
-            errors = _errors_mm(motion, NO_MOTION, points)
-            yield _trial("pushed", head, name, errors, check)
+    fixed, points = _fixed(head)
+    rng = generator_for(0, "push", head.name, name, int(push_mm))
+    motion = _pushed(rng, points, push_mm)
+    check = check_registration(head.images[name], fixed, motion, round_trip=False)
+    return _trial("pushed", head, name, _errors_mm(motion, NO_MOTION, points), check)
 
 
-def strangers(first: Head, second: Head) -> Iterator[Trial]:
+def stranger(first: Head, second: Head) -> Trial:
     """Another person's image registered: never right, however well it seems to fit."""
-    fixed = next(iter(first.images.values()))
+    fixed, _ = _fixed(first)
     name = list(second.images)[1]
-    moving: Volume = second.images[name]
+    moving = second.images[name]
     motion = register(moving, fixed)
     check = check_registration(moving, fixed, motion)
-    yield _trial("stranger", first, name, np.array([np.inf]), check, other=second.name)
+    return _trial("stranger", first, name, np.array([np.inf]), check, other=second.name)
+
+
+def _fixed(head: Head) -> tuple[Volume, NDArray]:
+    """The first contrast, and points spread over its brain."""
+    fixed = next(iter(head.images.values()))
+    return fixed, points_mm(fixed.geometry, head.brain)
 
 
 def _trial(kind: str, head: Head, name: str, errors_mm: NDArray, check: Any, **more: Any) -> Trial:
