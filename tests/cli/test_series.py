@@ -105,7 +105,7 @@ def test_a_program_gets_identifiers_when_it_asks_for_them(invoke: Invoke, stand:
 
 
 def test_series_says_what_mr_shows_and_why(invoke: Invoke, stand: Stand) -> None:
-    flair = RecognizedContrast(contrast="FLAIR", reason="TI 2500 ms nulls CSF")
+    flair = RecognizedContrast(contrast="FLAIR", because="TI 2500 ms nulls CSF")
     common = {"number": 2, "key": "1.2", "series_number": 3, "num_images": 20, "kernel": ""}
     size = {"rows": 256, "columns": 256, "slice_thickness_mm": 5.0, "fits": False}
     names = {"modality": "MR", "sop_class_name": "MR Image Storage", "why_not": "no CT"}

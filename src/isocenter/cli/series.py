@@ -77,7 +77,7 @@ def _plain(one: SeriesSummary, *, uids: bool, folders: bool) -> dict[str, Any]:
             "name": one.contrast.contrast,
             "technique": one.contrast.technique,
             "confidence": one.contrast.confidence,
-            "reason": one.contrast.reason,
+            "reason": one.contrast.because,
             "with_agent": one.contrast.with_agent,
         }
     if uids:

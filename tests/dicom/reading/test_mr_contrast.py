@@ -125,10 +125,10 @@ def test_a_wrong_description_changes_no_contrast(name: str) -> None:
 
 def test_the_reason_says_which_numbers_decide() -> None:
     found = recognize(PROTOCOLS["ADNI 2 Siemens FLAIR"][0])
-    assert found.reason == (
+    assert found.because == (
         "TI 2500 ms with TR 9000 ms and TE 90 ms nulls CSF and leaves T2 to decide: FLAIR"
     )
-    assert found.in_words() == f"FLAIR, sure: {found.reason}"
+    assert found.in_words() == f"FLAIR, sure: {found.because}"
 
 
 def test_an_inversion_nulls_where_bloch_says() -> None:
@@ -186,7 +186,7 @@ def test_headers_that_look_wrong_are_taken_with_care(
 ) -> None:
     found = recognize(facts)
     assert found.contrast == contrast
-    assert said in found.reason
+    assert said in found.because
 
 
 def test_a_description_breaks_a_tie_and_says_so() -> None:
@@ -194,7 +194,7 @@ def test_a_description_breaks_a_tie_and_says_so() -> None:
     assert recognize(between).confidence == "unsure"
     said = recognize(replace(between, described_as=("t2",)))
     assert (said.contrast, said.confidence) == ("T2", "probable")
-    assert "the description says T2" in said.reason
+    assert "the description says T2" in said.because
     silent = header(120, 9000)
     assert recognize(silent).contrast == "T2"
     assert recognize(replace(silent, described_as=("flair",))).contrast == "FLAIR"
@@ -205,7 +205,7 @@ def test_a_description_that_contradicts_lowers_what_is_sure() -> None:
     assert recognize(t2).confidence == "sure"
     found = recognize(replace(t2, described_as=("flair",)))
     assert (found.contrast, found.confidence) == ("T2", "probable")
-    assert "though the description says flair" in found.reason
+    assert "though the description says flair" in found.because
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_what_the_header_says_outright_comes_first(
 
 
 def test_diffusion_may_be_told_by_another_rule() -> None:
-    told = RecognizedContrast(contrast="DWI", reason="a private element says so")
+    told = RecognizedContrast(contrast="DWI", because="a private element says so")
     assert recognize(T1, diffusion=lambda facts: told).contrast == "DWI"
     assert recognize(T1, diffusion=lambda facts: None).contrast == "T1"
 
@@ -240,7 +240,7 @@ def test_a_series_is_one_contrast_or_none() -> None:
     assert recognize_all([t2, t2]) == recognize(t2)
     mixed = recognize_all([t2, T1])
     assert (mixed.contrast, mixed.confidence) == ("unknown", "unsure")
-    assert "T1, T2" in mixed.reason
+    assert "T1, T2" in mixed.because
     assert recognize_all([]).contrast == "unknown"
 
 
@@ -284,7 +284,7 @@ def test_any_header_gets_an_answer_in_words(
 ) -> None:  # fmt: skip
     facts = header(te, tr, ti, flip, " ".join(kind), " ".join(variant))
     found = recognize(replace(facts, has_contrast_agent=agent, described_as=tuple(words)))
-    assert found.reason
+    assert found.because
     assert found.is_input <= (found.contrast in ANATOMICAL)
     if te is None or tr is None or te <= 0 or tr <= 0:
         assert found.confidence != "sure"

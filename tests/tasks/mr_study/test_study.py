@@ -153,7 +153,7 @@ def test_files_of_bids_are_read_with_their_sidecars(tmp_path: Path) -> None:
     write_volume_file(head("T1"), derived / "sub-01_desc-x_T1w.nii.gz")
     study = open_mr_study(tmp_path)
     assert list(study.images) == ["T1", "T2", "FLAIR"]
-    assert "nulls CSF" in study.images["FLAIR"].recognized.reason
+    assert "nulls CSF" in study.images["FLAIR"].recognized.because
     assert any("No header names the part" in note for note in study.notes)
     other = tmp_path / "sub-01" / "ses-2"
     other.mkdir()

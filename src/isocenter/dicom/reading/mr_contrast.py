@@ -47,14 +47,14 @@ class RecognizedContrast:
         technique: how it was made, such as "MPRAGE" or "STIR"; "" for a plain spin echo.
         confidence: "sure" where physics decides; "probable" where an element is missing or text
             broke a tie; "unsure" where two readings are left.
-        reason: in words, with the numbers that decided.
+        because: in words, with the numbers that decided.
         with_agent: whether a contrast agent was given, as far as the header says.
     """
 
     contrast: Contrast
     technique: str = ""
     confidence: Confidence = "sure"
-    reason: str = ""
+    because: str = ""
     with_agent: bool = False
 
     @property
@@ -66,7 +66,7 @@ class RecognizedContrast:
         """Such as "T1 (MPRAGE), sure: ..."."""
         technique = f" ({self.technique})" if self.technique else ""
         name = self.technique if self.contrast == "other" else f"{self.contrast}{technique}"
-        return f"{name}, {self.confidence}: {self.reason}"
+        return f"{name}, {self.confidence}: {self.because}"
 
 
 DiffusionHook = Callable[[MrAcquisition], RecognizedContrast | None]
@@ -94,7 +94,7 @@ def recognize(
     )
     found = _with_agent(found, facts)
     found = _against_description(found, facts)
-    return replace(found, reason="; ".join([found.reason, *notes]))
+    return replace(found, because="; ".join([found.because, *notes]))
 
 
 def recognize_all(
@@ -104,15 +104,15 @@ def recognize_all(
     found = {recognize(one, diffusion=diffusion) for one in dict.fromkeys(acquisitions)}
     names = sorted({one.contrast for one in found})
     if len(names) == 1:
-        return min(found, key=lambda one: (_LEVELS.index(one.confidence), one.reason))
+        return min(found, key=lambda one: (_LEVELS.index(one.confidence), one.because))
     if not names:
         return RecognizedContrast(
-            contrast="unknown", confidence="unsure", reason="no image of it can be read"
+            contrast="unknown", confidence="unsure", because="no image of it can be read"
         )
     return RecognizedContrast(
         contrast="unknown",
         confidence="unsure",
-        reason=f"its images are of several contrasts: {', '.join(names)}",
+        because=f"its images are of several contrasts: {', '.join(names)}",
     )
 
 
@@ -315,7 +315,7 @@ def _spin_echo(facts: MrAcquisition) -> RecognizedContrast:
     return RecognizedContrast(
         contrast="unknown",
         confidence="unsure",
-        reason=f"TR {tr_ms:g} ms with TE {te_ms:g} ms is no known spin echo weighting",
+        because=f"TR {tr_ms:g} ms with TE {te_ms:g} ms is no known spin echo weighting",
     )
 
 
@@ -328,7 +328,7 @@ def _tie_broken(
         return found
     return _named(
         said[0],  # type: ignore[arg-type]
-        f"{found.reason}; the description says {said[0]}",
+        f"{found.because}; the description says {said[0]}",
         confidence="probable",
     )
 
@@ -446,7 +446,7 @@ def _by_description(facts: MrAcquisition) -> RecognizedContrast:
     return RecognizedContrast(
         contrast="unknown",
         confidence="unsure",
-        reason="echo and repetition time are missing",
+        because="echo and repetition time are missing",
     )
 
 
@@ -456,13 +456,13 @@ def _with_agent(found: RecognizedContrast, facts: MrAcquisition) -> RecognizedCo
         found = replace(found, with_agent=True)
         if found.contrast != "T1":
             return found
-        reason = f"{found.reason}; a contrast agent is named"
+        reason = f"{found.because}; a contrast agent is named"
         if "native" in facts.described_as and "agent" not in facts.described_as:
             return replace(
                 found, contrast="T1c", confidence="unsure",
-                reason=f"{reason}, but the description says without",
+                because=f"{reason}, but the description says without",
             )  # fmt: skip
-        return replace(found, contrast="T1c", reason=reason)
+        return replace(found, contrast="T1c", because=reason)
     if found.contrast != "T1" or not says_agent:
         return found
     if facts.has_contrast_agent is None:
@@ -470,11 +470,11 @@ def _with_agent(found: RecognizedContrast, facts: MrAcquisition) -> RecognizedCo
             found, contrast="T1c", with_agent=True, confidence=min(
                 found.confidence, "probable", key=_LEVELS.index
             ),
-            reason=f"{found.reason}; no agent is named, the description says that one was given",
+            because=f"{found.because}; no agent is named, the description says that one was given",
         )  # fmt: skip
     return replace(
         found, confidence="unsure",
-        reason=f"{found.reason}; the header denies an agent that the description names",
+        because=f"{found.because}; the header denies an agent that the description names",
     )  # fmt: skip
 
 
@@ -500,7 +500,9 @@ def _against_description(found: RecognizedContrast, facts: MrAcquisition) -> Rec
         return found
     lower = _LEVELS[max(0, _LEVELS.index(found.confidence) - 1)]
     return replace(
-        found, confidence=lower, reason=f"{found.reason}, though the description says {against[0]}"
+        found,
+        confidence=lower,
+        because=f"{found.because}, though the description says {against[0]}",
     )
 
 
@@ -508,7 +510,7 @@ def _named(
     contrast: Contrast, reason: str, technique: str = "", confidence: Confidence = "sure"
 ) -> RecognizedContrast:
     return RecognizedContrast(
-        contrast=contrast, technique=technique, confidence=confidence, reason=reason
+        contrast=contrast, technique=technique, confidence=confidence, because=reason
     )
 
 

@@ -140,7 +140,7 @@ def _file_candidate(number: int, file: Path, limits: Limits) -> Candidate | None
     if contrast is None or (bids is not None and bids.is_mask):
         return None
     label = f"file {number} ({contrast})"
-    said = RecognizedContrast(contrast=contrast, reason="its name says so")
+    said = RecognizedContrast(contrast=contrast, because="its name says so")
     candidate = Candidate(
         number=number,
         label=label,
@@ -179,7 +179,7 @@ def _with_sidecar(said: RecognizedContrast, file: Path, label: str) -> Recognize
         raise wrong_contrast(label, said.contrast, found)
     if named == shown:
         return replace(
-            said, technique=found.technique, reason=f"its name says so, and {found.reason}"
+            said, technique=found.technique, because=f"its name says so, and {found.because}"
         )
     return said
 

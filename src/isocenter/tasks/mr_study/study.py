@@ -135,8 +135,8 @@ def _renamed(candidates: list[Candidate], named: Mapping[Contrast, int]) -> list
             continue
         if not _may_be(one.contrast, wanted):
             raise wrong_contrast(one.label, wanted, one.contrast)
-        reason = f"it was named so; {one.contrast.reason}"
-        contrast = replace(one.contrast, contrast=wanted, confidence="sure", reason=reason)
+        reason = f"it was named so; {one.contrast.because}"
+        contrast = replace(one.contrast, contrast=wanted, confidence="sure", because=reason)
         changed.append(replace(one, contrast=contrast, is_named=True))
     return changed
 
