@@ -9,6 +9,9 @@ from typing import Any
 
 from typer.testing import Result
 
+from isocenter.dicom.reading.discover import SeriesSummary
+from isocenter.dicom.reading.mr_contrast import RecognizedContrast
+
 Invoke = Callable[..., Result]
 Stand = Callable[..., Any]
 SCAN = "scan"
@@ -19,7 +22,13 @@ def summary(**facts: Any) -> SimpleNamespace:
     size = {"num_images": 40, "rows": 512, "columns": 512, "kernel": "B30f"}
     verdict = {"series_number": None, "slice_thickness_mm": None, "fits": True, "why_not": ""}
     counted = {"num_damaged": 0, "num_unreadable": 0}
-    rest = {"exposure_mas": None, "folder": "DOE JANE/ct", "reason": "", **counted}
+    rest = {
+        "exposure_mas": None,
+        "folder": "DOE JANE/ct",
+        "reason": "",
+        "contrast": None,
+        **counted,
+    }
     return SimpleNamespace(**common | size | verdict | rest | facts)
 
 
@@ -93,3 +102,15 @@ def test_a_program_gets_identifiers_when_it_asks_for_them(invoke: Invoke, stand:
     document = json.loads(invoke("series", SCAN, "--json", "--uids", "--folders").stdout)
     (one,) = document["result"]["series"]
     assert (one["series_instance_uid"], one["folder"]) == ("1.2.3", "DOE JANE/ct")
+
+
+def test_series_says_what_mr_shows_and_why(invoke: Invoke, stand: Stand) -> None:
+    flair = RecognizedContrast(contrast="FLAIR", because="TI 2500 ms nulls CSF")
+    common = {"number": 2, "key": "1.2", "series_number": 3, "num_images": 20, "kernel": ""}
+    size = {"rows": 256, "columns": 256, "slice_thickness_mm": 5.0, "fits": False}
+    names = {"modality": "MR", "sop_class_name": "MR Image Storage", "why_not": "no CT"}
+    one = SeriesSummary(**common, **size, **names, contrast=flair)  # type: ignore[arg-type]
+    stand("isocenter.dicom.reading.open", "find_series", [one])
+    assert "Contrast of 2: FLAIR, sure: TI 2500 ms nulls CSF" in invoke("series", SCAN).stdout
+    document = json.loads(invoke("--json", "series", SCAN).stdout)
+    assert document["result"]["series"][0]["contrast"]["name"] == "FLAIR"

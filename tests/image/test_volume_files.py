@@ -551,3 +551,17 @@ def test_limits_can_be_set(tmp_path: Path, ending: str) -> None:
         read_volume_file(path, limits=Limits(volume_voxels=SHAPE[0]))
     with pytest.raises(UnreadableInput, match="limit file_bytes"):
         read_volume_file(path, limits=Limits(file_bytes=100))
+
+
+@pytest.mark.parametrize("more", [(1,), (1, 1), (1, 1, 1)])
+def test_axes_of_one_value_behind_the_third_do_not_count(
+    tmp_path: Path, more: tuple[int, ...]
+) -> None:
+    array = values().transpose()
+    path = nifti(tmp_path / "a.nii.gz", array=array.reshape(*array.shape, *more))
+    found = read_volume_file(path, unit="HU")
+    np.testing.assert_array_equal(found.array, values())
+    assert same_place(found, upright())
+    several = nifti(tmp_path / "b.nii", array=np.stack([array, array], -1))
+    with pytest.raises(InputRefused, match="4 dimensions"):
+        read_volume_file(several, unit="HU")

@@ -23,6 +23,7 @@ from isocenter.cli.generate import generate
 from isocenter.cli.model import show_model
 from isocenter.cli.options import telling_options
 from isocenter.cli.outcome import BY_SIGNAL
+from isocenter.cli.register import register
 from isocenter.cli.series import list_series
 from isocenter.cli.session import Session
 from isocenter.cli.simulate import simulate
@@ -186,6 +187,7 @@ app.command()(demo)
 app.command()(generate)
 app.command()(edit)
 app.command()(simulate)
+app.command()(register)
 app.command()(train)
 app.command()(deidentify)
 app.command()(clean)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,10 +31,17 @@ def list_series(
     limit: LimitOption = None,
     limits: LimitsOption = None,
 ) -> Answer:
-    """List the series of a folder: which can be enhanced, and why others cannot."""
+    """List the series of a folder: which can be enhanced, why others cannot, what MR shows."""
     from isocenter.dicom.reading.open import find_series
 
-    found = find_series(scan, limits=chosen_limits(limit, limits))
+    chosen = chosen_limits(limit, limits)
+    found = find_series(scan, limits=chosen)
+    if any(one.modality == "MR" for one in found):
+        of_mr = {one.key: one for one in find_series(scan, modality="MR", limits=chosen)}
+        found = [
+            replace(one, contrast=of_mr[one.key].contrast) if one.key in of_mr else one
+            for one in found
+        ]
     return Answer(
         show=partial(_print, found, uids=uids, folders=folders),
         result={"series": [_plain(one, uids=uids, folders=folders) for one in found]},
@@ -47,7 +55,7 @@ def list_series(
 
 def _plain(one: SeriesSummary, *, uids: bool, folders: bool) -> dict[str, Any]:
     """One series; what identifies a patient's study only where it is asked for."""
-    plain = {
+    plain: dict[str, Any] = {
         "number": one.number,
         "series_number": one.series_number,
         "modality": one.modality,
@@ -64,6 +72,14 @@ def _plain(one: SeriesSummary, *, uids: bool, folders: bool) -> dict[str, Any]:
         "reason": one.reason,
         "why_not": one.why_not,
     }
+    if one.contrast is not None:
+        plain["contrast"] = {
+            "name": one.contrast.contrast,
+            "technique": one.contrast.technique,
+            "confidence": one.contrast.confidence,
+            "reason": one.contrast.because,
+            "with_agent": one.contrast.with_agent,
+        }
     if uids:
         plain["series_instance_uid"] = one.key
     if folders:
@@ -99,6 +115,9 @@ def _print(found: Sequence[SeriesSummary], *, uids: bool, folders: bool) -> None
             reasons.setdefault(one.why_not, []).append(one.number)
     for reason, numbers in reasons.items():
         typer.echo(f"{_ranges(numbers)}: {reason}")
+    for one in found:
+        if one.contrast is not None:
+            typer.echo(f"Contrast of {one.number}: {one.contrast.in_words()}")
 
 
 def _kind(summary: SeriesSummary) -> str:

@@ -49,6 +49,11 @@ class MrAcquisition(Acquisition):
         echo_time_ms, repetition_time_ms, inversion_time_ms, flip_deg: of the sequence.
         field_strength_t: of the magnet.
         b_value_s_per_mm2: diffusion weighting. All None where unknown.
+        echo_train_length: echoes read after one excitation, None where unknown.
+        scanning_sequence, sequence_variant, scan_options, image_type: DICOM's own terms.
+        is_3d, is_angiography, has_contrast_agent: None where the header does not say.
+        described_as: words out of a fixed list (such as "flair") that free texts of the header
+            hold; nothing else of those texts is kept.
     """
 
     modality: str = "MR"
@@ -59,6 +64,15 @@ class MrAcquisition(Acquisition):
     flip_deg: float | None = None
     field_strength_t: float | None = None
     b_value_s_per_mm2: float | None = None
+    echo_train_length: int | None = None
+    scanning_sequence: tuple[str, ...] = ()
+    sequence_variant: tuple[str, ...] = ()
+    scan_options: tuple[str, ...] = ()
+    image_type: tuple[str, ...] = ()
+    is_3d: bool | None = None
+    is_angiography: bool | None = None
+    has_contrast_agent: bool | None = None
+    described_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,16 +80,7 @@ class MrSequence(MrAcquisition):
     """An MR acquisition whose sequence is known as a whole, such as one that was simulated.
 
     Attributes:
-        scanning_sequence, sequence_variant, scan_options: in the terms of DICOM, several apart by
-            "\\".
-        acquisition_type: "2D" or "3D".
-        echo_train_length: echoes in a train.
         contrast_agent: what was given, "" for none.
     """
 
-    scanning_sequence: str = "RM"
-    sequence_variant: str = "NONE"
-    scan_options: str = ""
-    acquisition_type: str = "2D"
-    echo_train_length: int = 1
     contrast_agent: str = ""

@@ -303,14 +303,21 @@ def _read_nifti(
             raise UnreadableInput("the file is shorter than a NIfTI header")
         order = _byte_order(header)
         _check_nifti_kind(header, order)
-        num_axes, *sizes = struct.unpack_from(f"{order}4h", header, 40)
-        shape = _shape(num_axes, sizes, limits)
+        shape = _shape(*_axes(header, order), limits)
         _check_held(path, _nifti_end(header, order, shape))
         if length_unit is None:
             _check_millimeters(header)
         geometry = _geometry(_nifti_affine(header, order), shape)
         array = _nifti_values(stream, header, order, shape)
     return array, geometry, _nifti_note(header)
+
+
+def _axes(header: bytes, order: str) -> tuple[int, list[int]]:
+    """Number of axes and size of the first three; axes of one value behind them do not count."""
+    num_axes, *sizes = struct.unpack_from(f"{order}8h", header, 40)
+    while 3 < num_axes <= 7 and sizes[num_axes - 1] == 1:
+        num_axes -= 1
+    return num_axes, sizes[:3]
 
 
 def _nifti_note(header: bytes) -> str:

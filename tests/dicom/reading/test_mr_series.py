@@ -77,6 +77,9 @@ def test_the_sequence_is_told(write_mr: WriteMr) -> None:
         manufacturer="Seeded Scanners",
         manufacturer_model="Model 1",
         body_part="CHEST",
+        scanning_sequence=("SE",),
+        sequence_variant=("SK", "SP"),
+        image_type=("ORIGINAL", "PRIMARY", "M"),
     )
 
 

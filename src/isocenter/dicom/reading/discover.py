@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from isocenter.core.acquisition import CtAcquisition
+from isocenter.core.acquisition import CtAcquisition, MrAcquisition
 from isocenter.core.errors import (
     InputRefused,
     SeriesChoiceNeeded,
@@ -20,6 +20,7 @@ from isocenter.dicom.reading.files_seen import FilesSeen
 from isocenter.dicom.reading.frames import Frame, ImageFile, read_image_file
 from isocenter.dicom.reading.listing import Listing, list_files
 from isocenter.dicom.reading.lost_files import Neighbors, may_hold_scans
+from isocenter.dicom.reading.mr_contrast import RecognizedContrast, recognize_all
 from isocenter.dicom.reading.rules import SeriesKind, suitable_frames
 
 MIN_UID_END = 4  # shorter names are numbers of the listing
@@ -43,6 +44,7 @@ class SeriesSummary:
         num_damaged: files beside it that are damaged or empty; they may belong to the series.
         num_unreadable: files and folders beside it that cannot be opened.
         fits: whether it can be worked on; else ``why_not`` says why and ``reason`` by which rule.
+        contrast: what it is weighted by, of MR series where MR is looked for.
     """
 
     number: int
@@ -62,6 +64,7 @@ class SeriesSummary:
     fits: bool
     why_not: str = ""
     reason: str = ""
+    contrast: RecognizedContrast | None = None
 
     def in_words(self) -> str:
         """One line of a listing, without identifiers."""
@@ -305,7 +308,15 @@ def _summary(
         fits=refusal is None,
         why_not="" if refusal is None else str(refusal),
         reason=getattr(refusal, "reason", "" if refusal is None else "unreadable"),
+        contrast=_contrast(files),
     )
+
+
+def _contrast(files: Sequence[ImageFile]) -> RecognizedContrast | None:
+    """Of all images of a series; None where they are no MR images that were read."""
+    stated = [frame.acquisition for file in files for frame in file.frames]
+    known = [one for one in stated if isinstance(one, MrAcquisition)]
+    return recognize_all(known) if known else None
 
 
 def incomplete(

@@ -77,9 +77,16 @@ def open_series(
         raise ValueError(f"modality must be one of {', '.join(_KINDS)}, got {modality!r}")
     if run not in ("all", "largest"):
         raise ValueError(f'run must be "all" or "largest", got {run!r}')
-    kind, opened = _KINDS[modality]
+    kind, _ = _KINDS[modality]
     listing = discover(path, kind, accept_enhanced=accept_enhanced, run=run, limits=limits)
-    found = choose(listing, series)
+    return open_found(choose(listing, series), modality=modality, limits=limits)
+
+
+def open_found(
+    found: FoundSeries, *, modality: Modality, limits: Limits = DEFAULT_LIMITS
+) -> ImageSeries:
+    """Open a series of a listing that fits."""
+    _, opened = _KINDS[modality]
     return opened(
         found.frames,
         found.files,

@@ -34,10 +34,10 @@ def _write_sequence(dataset: Dataset, sequence: MrSequence) -> None:
     The b-value has its place in the diffusion module of Enhanced MR; scanners write it into classic
     images too (a Standard Extended SOP Class), and readers look for it there.
     """
-    dataset.ScanningSequence = sequence.scanning_sequence.split("\\")
-    dataset.SequenceVariant = sequence.sequence_variant.split("\\")
-    dataset.ScanOptions = sequence.scan_options or None
-    dataset.MRAcquisitionType = sequence.acquisition_type
+    dataset.ScanningSequence = list(sequence.scanning_sequence)
+    dataset.SequenceVariant = list(sequence.sequence_variant)
+    dataset.ScanOptions = list(sequence.scan_options) or None
+    dataset.MRAcquisitionType = "3D" if sequence.is_3d else "2D"
     dataset.RepetitionTime = decimal_or_empty(sequence.repetition_time_ms)
     dataset.EchoTime = decimal_or_empty(sequence.echo_time_ms)
     dataset.EchoTrainLength = sequence.echo_train_length

@@ -27,13 +27,13 @@ GRADIENT_KINDS = (GRADIENT_ECHO, PREPARED)
 _B = {"b0": 0.0, "b1000": 1000.0}
 _TE_SHARE = (0.72, 0.92)  # of trains with refocusing pulses of 120 to 160 degrees
 # Scanning Sequence, Sequence Variant and Scan Options of DICOM (PS3.3 C.8.3.1).
-_IN_DICOM = {
-    SPIN_ECHO: ("SE", "NONE", ""),
-    FAST_SPIN_ECHO: ("SE", "SK", ""),
-    INVERSION: ("SE\\IR", "SK", ""),
-    GRADIENT_ECHO: ("GR", "SP", ""),
-    PREPARED: ("GR\\IR", "SP\\MP", ""),
-    ECHO_PLANAR: ("EP\\SE", "SK", "FS"),
+_IN_DICOM: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+    SPIN_ECHO: (("SE",), ("NONE",), ()),
+    FAST_SPIN_ECHO: (("SE",), ("SK",), ()),
+    INVERSION: (("SE", "IR"), ("SK",), ()),
+    GRADIENT_ECHO: (("GR",), ("SP",), ()),
+    PREPARED: (("GR", "IR"), ("SP", "MP"), ()),
+    ECHO_PLANAR: (("EP", "SE"), ("SK",), ("FS",)),
 }
 
 
@@ -152,7 +152,7 @@ class Sequence:
             scanning_sequence=scanning,
             sequence_variant=variant,
             scan_options=options,
-            acquisition_type="3D" if self.kind in GRADIENT_KINDS else "2D",
+            is_3d=self.kind in GRADIENT_KINDS,
             echo_train_length=self.num_echoes if self.train_ms else 1,
             echo_time_ms=round(self.te_ms, 2),
             repetition_time_ms=round(self.tr_ms, 1),
@@ -160,6 +160,7 @@ class Sequence:
             flip_deg=round(self.flip_deg, 1),
             field_strength_t=self.field_tesla,
             b_value_s_per_mm2=self.b_s_per_mm2,
+            has_contrast_agent=bool(self.agent),
             contrast_agent="Gadolinium-based agent, simulated" if self.agent else "",
             slice_thickness_mm=slice_thickness_mm,
             body_part="BRAIN",

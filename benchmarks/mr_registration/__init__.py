@@ -1,0 +1,1 @@
+"""Registration of heads: planted motions found again, and what the check says of them."""

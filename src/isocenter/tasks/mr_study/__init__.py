@@ -1,0 +1,1 @@
+"""One session of MR images, one for each contrast."""

@@ -1,0 +1,1 @@
+"""One MR image of a head brought onto the grid of another, with a check that may refuse."""
