@@ -14,7 +14,8 @@ from scipy import ndimage
 from benchmarks.stroke_adc.volunteers import MICROLITERS_IN_ML, diffusion_images
 from isocenter.core.seeds import generator_for
 from isocenter.physics.diffusion_mr import TISSUE_ADC, diffusion_weighted
-from isocenter.physics.mr_signal import relaxation, rician, spin_echo
+from isocenter.physics.mr_signal import rician, spin_echo
+from isocenter.physics.mr_tissues import relaxation
 from isocenter.tasks.adc.settings import AdcSettings
 from isocenter.tasks.adc.stream import adc_maps, rule_of
 

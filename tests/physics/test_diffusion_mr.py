@@ -15,7 +15,7 @@ from isocenter.physics.diffusion_mr import (
     trace_weighted,
 )
 from isocenter.physics.infarct_core import INFARCT_CORE_UM2_PER_S
-from isocenter.physics.mr_signal import TISSUES
+from isocenter.physics.mr_tissues import TISSUES
 
 adcs = st.floats(50, 4000)
 signals = st.floats(1e-3, 1e6)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from isocenter.core.errors import ModelRefused
 
 MEASURED = "measured"
@@ -62,11 +60,11 @@ def _table(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _percent(shares: Mapping[str, Any], asked: str) -> str:
-    share = _table(shares, asked).get("mean")
-    fits = isinstance(share, int | float) and not isinstance(share, bool) and np.isfinite(share)
-    if not fits or not 0 <= float(share) <= 1:
+    share: Any = _table(shares, asked).get("mean")
+    is_number = isinstance(share, int | float) and not isinstance(share, bool)
+    if not is_number or not 0 <= share <= 1:  # not a number is neither
         raise _refusal(f"needs a share from 0 to 1 for {asked!s:.40}, got {share!r:.40}")
-    return f"in {100 * float(share):.0f} %"
+    return f"in {100 * share:.0f} %"
 
 
 def _refusal(what: str) -> ModelRefused:
