@@ -46,8 +46,8 @@ SEEN = {
     ),
 }
 GUARD_SEEN = (
-    "The guard against copies lets most strongly altered copies of training images pass: of planted "
-    "ones that were moved, bent, brightened and blurred it caught 8 to 60 %, by family."
+    "The guard against copies lets most strongly altered copies of training images pass: of "
+    "planted ones that were moved, bent, brightened and blurred it caught 8 to 60 %, by family."
 )
 SOURCES = {
     "brain_t1c": (
