@@ -50,7 +50,10 @@ _LOCKS = [read_lock(path) for path in LOCKS]
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "isocenter bill of materials")
 _LONGEST_LICENCE = 100
 # A line of the shipped README's list of data: citation, then its licence.
-_DATA_LINE = re.compile(r"^- (?P<citation>.+) \((?P<licence>CC BY [\d.]+|CC0[ \d.]*)\)$", re.M)
+_DATA_LINE = re.compile(
+    r"^- (?P<citation>.+) \((?P<licence>CC BY [\d.]+|CC0[ \d.]*|Apache-2\.0|no restriction)\)$",
+    re.M,
+)
 _DOI = re.compile(r"doi:(10\.[^\s;,)]+)")
 
 
@@ -108,7 +111,7 @@ class _Model:
         weights_sha256 = verify(folder)
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         self.ref = f"model:{card['name']}@{card['version']}"
-        self.data = list(_data((folder / "README.md").read_text()))
+        self.data = list(_data((folder / "README.md").read_text(), of=card["name"]))
         self.component = Component(
             type=ComponentType.MACHINE_LEARNING_MODEL,
             name=card["name"],
@@ -205,15 +208,15 @@ def _licences_of(found: metadata.Distribution) -> list[License]:
     return [_LICENCES.make_from_string(stated)] if stated else []
 
 
-def _data(readme: str) -> Iterator[Component]:
+def _data(readme: str, *, of: str) -> Iterator[Component]:
     """What the weights were trained on, as their README lists it."""
     for number, line in enumerate(_DATA_LINE.finditer(readme), start=1):
         citation, licence = line["citation"], line["licence"]
         yield Component(
             type=ComponentType.DATA,
             name=citation,
-            bom_ref=f"data:{number}",
-            licenses=[_LICENCES.make_from_string(licence.strip().replace(" ", "-"))],
+            bom_ref=f"data:{of}:{number}",
+            licenses=[_licence_of_data(licence.strip())],
             external_references=[
                 ExternalReference(
                     type=ExternalReferenceType.DOCUMENTATION, url=XsUri(f"https://doi.org/{doi}")
@@ -221,6 +224,11 @@ def _data(readme: str) -> Iterator[Component]:
                 for doi in _DOI.findall(citation)
             ],
         )
+
+
+def _licence_of_data(stated: str) -> License:
+    by_identifier = stated.startswith(("CC", "Apache"))
+    return _LICENCES.make_from_string(stated.replace(" ", "-") if by_identifier else stated)
 
 
 def _finished(bom: Bom, models: Sequence[_Model]) -> str:

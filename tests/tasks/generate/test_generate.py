@@ -298,7 +298,7 @@ def test_models_that_draw_nothing_or_something_else_are_refused(
         load_generator("brain_t1c", object(), "cpu")  # type: ignore[arg-type]
     with pytest.raises(ModelRefused, match="makes heads"):
         load_generator("brain_t1c", double.GeneratorDouble(), "cpu")
-    with pytest.raises(ModelRefused, match="comes with the package"):
+    with pytest.raises(ModelRefused, match="with the package"):
         load_generator("brain_t11c", None, "cpu")
 
 

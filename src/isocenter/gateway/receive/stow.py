@@ -226,6 +226,9 @@ def _declared(length: str | None) -> int:
     return int(length) if length is not None and length.isdecimal() else 0
 
 
+_BACKLOG = 128
+
+
 class WebServer(AbstractContextManager["WebServer"]):
     """Serves an application in a thread until it is closed.
 
@@ -246,6 +249,7 @@ class WebServer(AbstractContextManager["WebServer"]):
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((host, port))
+            self._socket.listen(_BACKLOG)  # who comes before the server has started waits
         except OSError as error:
             self._socket.close()
             raise SettingRefused(
