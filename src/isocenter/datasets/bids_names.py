@@ -191,7 +191,7 @@ def _number(value: Any) -> float | None:
 def _milliseconds(value: Any) -> float | None:
     """BIDS has seconds; rounded, as 0.09 s is 90 ms."""
     known = _number(value)
-    return None if known is None else round(known * 1000, 6)
+    return None if known is None else round(known * 1000, 6) or None
 
 
 def _terms(value: Any) -> tuple[str, ...]:
