@@ -37,6 +37,10 @@ def test_every_file_is_as_it_was_shipped_and_all_are_small(brain: ImageGenerator
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < LARGEST_BYTES
 
 
+def test_a_round_trip_makes_the_same_model(brain: ImageGenerator, tmp_path: Path) -> None:
+    assert brain.save_pretrained(tmp_path / "again") == brain.weights_sha256
+
+
 def test_the_card_says_what_a_user_must_know(brain: ImageGenerator) -> None:
     assert {"intended_use", "not_for", "limits", "data", "seed", "licence"} <= brain.card.keys()
     readme = (shipped_folder("brain_t1c") / "README.md").read_text()

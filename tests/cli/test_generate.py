@@ -157,7 +157,7 @@ def test_a_model_that_is_not_shipped_is_refused_with_those_that_are(
     document = json.loads(result.stdout)
     assert document["reason"] == "model"
     assert "no such model" in document["message"]
-    assert "comes with the" in document["message"]
+    assert "with the package" in document["message"]
 
 
 @pytest.mark.parametrize("given", ["age", "age=1 --set-number age=2"])

@@ -560,7 +560,7 @@ def test_the_shipped_model_is_found_by_its_name() -> None:
 
 
 def test_a_misspelled_model_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
-    words = "no such model and no such folder; did you mean 'ct_enhance'.*comes with the package"
+    words = "no such model and no such folder; did you mean 'ct_enhance'.*with the package"
     with pytest.raises(ModelRefused, match=words):
         load("ct_enhanse")
     with pytest.raises(ModelRefused, match="no such model and no such folder"):

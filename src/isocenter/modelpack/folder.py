@@ -341,14 +341,18 @@ def load_part(folder: Path, role: str, part: PartKind) -> Any:
     return built
 
 
-def save_part(folder: Path, role: str, made: Any) -> PartKind:
+def save_part(folder: Path, role: str, made: Any, *, ordered: bool = False) -> PartKind:
     """Write what :func:`load_part` reads, weights in half precision.
+
+    ``ordered`` keeps names in their order; else they stand as in the alphabet.
 
     Raises:
         ModelRefused: a weight is not finite in half precision.
     """
     part = PARTS[type(made).__name__]
-    _write_json(folder / role / part.config_file, {"_class_name": part.name, **made.config})
+    _write_json(
+        folder / role / part.config_file, {"_class_name": part.name, **made.config}, ordered
+    )
     if part.has_weights:
         _save_weights(made, folder / role / WEIGHTS, role)
     return part
@@ -396,12 +400,12 @@ def _write_parts(model: FolderModel, kind: ModelKind, folder: Path) -> None:
     parts = model.parts()
     index: dict[str, Any] = {"_class_name": kind.name, **model.settings()}
     for role in kind.roles:
-        part = save_part(folder, role, parts[role])
+        part = save_part(folder, role, parts[role], ordered=kind.ordered)
         index[role] = [part.module, part.name]
-    _write_json(folder / INDEX, index)
+    _write_json(folder / INDEX, index, kind.ordered)
     for name, table in model.tables().items():
-        _write_json(folder / f"{name}.json", table)
-    _write_json(folder / CARD, checked_card(model.card))
+        _write_json(folder / f"{name}.json", table, kind.ordered)
+    _write_json(folder / CARD, checked_card(model.card), kind.ordered)
 
 
 def _save_weights(network: nn.Module, path: Path, role: str) -> None:
@@ -429,7 +433,7 @@ def _check_document(folder: Path, name: str) -> None:
         raise ValueError(f"the model folder has a file {name} of its own; name the document else")
 
 
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+def _write_json(path: Path, value: Mapping[str, Any], ordered: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(value, indent=1, allow_nan=False)  # order may decide what a number means
+    text = json.dumps(value, indent=1, sort_keys=not ordered, allow_nan=False)
     write_text(path, text + "\n")

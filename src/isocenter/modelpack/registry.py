@@ -50,6 +50,7 @@ class ModelKind:
         shipped: folder of this kind that comes with the package, "" where none does.
         families: names of what is in the shipped folder, each of which can be loaded; the model
             has ``of(family)``, which chooses one.
+        ordered: whether the order of names in its JSON files decides what they stand for.
     """
 
     module: str
@@ -59,6 +60,7 @@ class ModelKind:
     explaining_tables: tuple[str, ...] = ()
     shipped: str = ""
     families: tuple[str, ...] = ()
+    ordered: bool = False
 
     def load(self) -> Any:
         """The class."""
@@ -126,6 +128,7 @@ KINDS: dict[str, ModelKind] = {
         explaining_tables=("measured",),
         shipped="generators",
         families=("brain_t1c", "chest_radiograph", "chest_ct", "brain_labels"),
+        ordered=True,
     ),
     "ImageControl": ModelKind(
         module="isocenter.modelpack.control.model",
