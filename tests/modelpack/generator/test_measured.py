@@ -69,3 +69,14 @@ def test_a_model_folder_tells_its_figures_and_its_weights_stay_the_same(tmp_path
     assert again.weights_sha256 == digest
     assert "the class in 50 %" in again.notes[0]
     assert again.of("chests").notes == ()
+
+
+def test_figures_that_cannot_be_are_refused_before_any_work(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    digest = tiny_generator().save_pretrained(folder)
+    chests = {"found": {"class": {"mean": 7}}, "judge": {"class": {"mean": 1.0}}}
+    content = figures(chests=chests) | {"weights_sha256": digest}
+    (folder / "measured.json").write_text(json.dumps(content))
+    write_checksums(folder)
+    with pytest.raises(ModelRefused, match="from 0 to 1 for class"):
+        ImageGenerator.from_pretrained(folder)

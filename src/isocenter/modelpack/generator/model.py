@@ -474,10 +474,11 @@ class ImageGenerator:
         Raises:
             KeyError: a setting is missing.
             TypeError, ValueError: parts, settings and families do not fit each other.
+            ModelRefused: measured figures cannot be; known here, and not after the work.
         """
         defaults = dict(settings["defaults"])
         defaults["guidance_interval"] = tuple(defaults["guidance_interval"])
-        return cls(
+        made = cls(
             families=[Family.from_json(one) for one in tables["families"]["families"]],
             autoencoder=parts["autoencoder"],
             denoiser=parts["denoiser"],
@@ -492,6 +493,9 @@ class ImageGenerator:
             weights_sha256=weights_sha256,
             device=device,
         )
+        for name in made.families:
+            obedience_in_words(made.measured, family=name, weights_sha256=weights_sha256)
+        return made
 
     # inside
 
