@@ -97,6 +97,7 @@ class ImageGenerator:
         family: the chosen one.
         name, version, weights_sha256, card: as every model has them.
         defaults: of drawing.
+        measured: figures of a benchmark, None where nobody measured; they decide no pixel.
         steered_by: the ControlNet that steers it and the digest of its image; empty for none.
     """
 
